@@ -1,0 +1,35 @@
+//! Keyed 128-bit hashes in place of strings that strangers choose.
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::Hasher;
+
+/// The secret of the hashes: without it nobody can make two keys collide.
+#[derive(Clone, Copy)]
+pub struct HashKey(pub [u8; 16]);
+
+impl HashKey {
+    /// The hash of a list of parts; each goes in with its length.
+    #[must_use]
+    pub fn of(&self, parts: &[&[u8]]) -> u128 {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        for part in parts {
+            hasher.write_u64(part.len() as u64);
+            hasher.write(part);
+        }
+        hasher.finish128().as_u128()
+    }
+
+    /// A short hash, where a rare collision does no harm.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "any 32 bits of it")]
+    pub fn short(&self, bytes: &[u8]) -> u32 {
+        self.of(&[bytes]) as u32
+    }
+}
+
+/// The secret itself is never shown.
+impl std::fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HashKey(…)")
+    }
+}

@@ -1,0 +1,314 @@
+//! The engine: a pure state machine that sees the events of one shard in order and says what follows.
+//!
+//! It takes a time and one input and pushes effects. It holds no clock, does no IO, draws no random
+//! numbers and cannot fail; the same inputs give the same effects, byte for byte. That makes replay,
+//! backtest, simulation and crash recovery one and the same thing.
+//!
+//! Contract of the effects: they are pushed in the order in which they must become durable, and a halt
+//! comes after the finding that it follows from. One event halts its session at most once, and a
+//! halted session is not halted again.
+
+mod checks;
+mod keys;
+mod malformed;
+mod program;
+mod selftest;
+mod sessions;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::detect::RateDetector;
+use crate::event::{Event, Rejected};
+use crate::finding::{Action, Finding, Mode};
+use crate::halt::HaltRecord;
+use crate::ids::{Origin, ShardId};
+use crate::limits::{CLOCK_AHEAD, LATENESS, SESSION_IDLE, SESSIONS_PER_SHARD_MAX};
+use crate::scan::{Hit, Scratch};
+use crate::time::Millis;
+use crate::window::Keyed;
+
+pub use keys::HashKey;
+pub use program::Program;
+pub use selftest::{CaseFailure, run_cases};
+pub use sessions::{FindingSummary, Session, SessionView};
+
+use sessions::Seen;
+
+/// Steps of expiry with each event, so that memory follows the traffic without a sweep.
+const EXPIRE_STEPS: usize = 4;
+
+/// Where and when a record was written.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// Offset in the shard's partition.
+    pub offset: i64,
+    /// When the log took it; `None` where the log does not say (a file), so that the event's own time
+    /// counts as it stands.
+    pub append: Option<Millis>,
+    /// A replay before the committed offset: state is rebuilt, nothing is said.
+    pub silent: bool,
+}
+
+/// What the engine is given.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// One event. `digest` is any hash of the record's bytes, to tell a retry from a reused id.
+    Event {
+        /// The event.
+        event: &'a Event<'a>,
+        /// Hash of its bytes.
+        digest: u32,
+    },
+    /// A record that is no event. Its bytes are scanned all the same.
+    Malformed {
+        /// Why.
+        rejected: &'a Rejected,
+        /// The record.
+        bytes: &'a [u8],
+        /// The record's key, which names the session where the record does not.
+        key: Option<&'a str>,
+    },
+    /// Time has passed without an event.
+    Tick,
+    /// The ledger's word on a session: a halt or a release, by anyone.
+    Halt(&'a HaltRecord),
+    /// New rules from here on. Windows of rules that stayed the same keep their counts.
+    Rules(Arc<Program>),
+}
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A rule fired.
+    Finding(Finding),
+    /// A session must stop.
+    Halt(HaltRecord),
+}
+
+/// What an engine is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Every rule only says what it would have done.
+    pub shadow: bool,
+    /// Secret of the keyed hashes; has no influence on effects.
+    pub hash_key: HashKey,
+}
+
+/// What an engine has counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Events that changed nothing, because they had been seen.
+    pub duplicates: u64,
+    /// Timestamps that were moved to lie near their record's append time.
+    pub clamped: u64,
+    /// Events of sessions that were halted at the time.
+    pub after_halt: u64,
+    /// Findings beyond the bound for one event.
+    pub findings_dropped: u64,
+}
+
+/// The state of one shard.
+#[derive(Debug)]
+pub struct Engine {
+    program: Arc<Program>,
+    shard: ShardId,
+    settings: Settings,
+    sessions: Keyed<Session>,
+    rates: Vec<RateDetector>,
+    halts: BTreeMap<u128, HaltRecord>,
+    watermark: Millis,
+    last: Millis,
+    stats: Stats,
+    scratch: Scratch,
+    hits: Vec<Hit>,
+}
+
+/// One event on its way through the checks.
+struct Context<'a> {
+    event: &'a Event<'a>,
+    session_key: u128,
+    ts: Millis,
+    origin: Origin,
+    event_id: String,
+}
+
+impl Engine {
+    /// An engine for one shard without any history.
+    #[must_use]
+    pub fn new(shard: ShardId, program: Arc<Program>, settings: Settings) -> Self {
+        Self {
+            rates: program.rate_detectors(),
+            program,
+            shard,
+            settings,
+            sessions: Keyed::new(SESSION_IDLE, SESSIONS_PER_SHARD_MAX),
+            halts: BTreeMap::new(),
+            watermark: Millis(i64::MIN),
+            last: Millis(0),
+            stats: Stats::default(),
+            scratch: Scratch::default(),
+            hits: Vec::new(),
+        }
+    }
+
+    /// Takes one input and pushes what follows from it.
+    pub fn step(&mut self, at: At, input: Input<'_>, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Event { event, digest } => self.event(at, event, digest, effects),
+            Input::Malformed { rejected, bytes, key } => self.malformed(at, rejected, bytes, key, effects),
+            Input::Tick => self.tick(at),
+            Input::Halt(record) => self.halt(record),
+            Input::Rules(program) => self.replace_rules(program),
+        }
+    }
+
+    /// No event from here on can be older than this in event time, but for late ones.
+    #[must_use]
+    pub fn watermark(&self) -> Millis {
+        self.watermark
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Number of sessions with state.
+    #[must_use]
+    pub fn sessions_active(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Keys that were forgotten because a map was full.
+    #[must_use]
+    pub fn keys_evicted(&self) -> u64 {
+        self.sessions.evicted() + self.rates.iter().map(RateDetector::evicted).sum::<u64>()
+    }
+
+    /// What is known of a session.
+    #[must_use]
+    pub fn session(&self, tenant: &str, session: &str) -> Option<SessionView> {
+        self.sessions.get(self.session_key(tenant, session)).map(|known| known.view(&self.shard))
+    }
+
+    /// What is known of the sessions that were active last, of one tenant where it is given, in no order.
+    #[must_use]
+    pub fn latest_sessions(&self, tenant: Option<&str>, limit: usize) -> Vec<SessionView> {
+        let wanted = |known: &&Session| tenant.is_none_or(|tenant| known.is_of(tenant));
+        let mut latest: Vec<&Session> = self.sessions.values().filter(wanted).collect();
+        if latest.len() > limit && limit > 0 {
+            latest.select_nth_unstable_by(limit - 1, Session::newer_first);
+        }
+        latest.into_iter().take(limit).map(|known| known.view(&self.shard)).collect()
+    }
+
+    /// Sets the watermark to what it was when this shard was left, so that what was late then is not
+    /// taken for new now.
+    pub fn raise_watermark(&mut self, watermark: Millis) {
+        self.watermark = self.watermark.max(watermark);
+    }
+
+    fn event(&mut self, at: At, event: &Event<'_>, digest: u32, effects: &mut Vec<Effect>) {
+        let ts = self.clamp(at, event.ts);
+        let origin = self.origin(at);
+        let session_key = self.session_key(&event.tenant, &event.session);
+        let halted = self.halts.get(&session_key).is_some_and(HaltRecord::is_halted);
+        let id_digest = event.id.as_deref().map(|id| self.settings.hash_key.short(id.as_bytes()));
+        let session = self.sessions.touch(session_key, ts, || Session::new(&event.tenant, &event.session, ts));
+        let seen = session.see(event, ts, at.offset, id_digest.map(|id| (id, digest)), halted);
+        self.expire();
+        if seen == Seen::Repeat {
+            self.stats.duplicates += 1;
+            return;
+        }
+        self.stats.after_halt += u64::from(halted);
+        let event_id = event.id.as_deref().map_or_else(|| origin.to_string(), str::to_owned);
+        let context = Context { event, session_key, ts, origin, event_id };
+        let mut findings = Vec::new();
+        self.check(&context, at.silent, seen, &mut findings);
+        if !at.silent {
+            self.conclude(session_key, findings, effects);
+        }
+    }
+
+    /// Turns findings into effects, and the gravest that asks for it into a halt.
+    fn conclude(&mut self, session_key: u128, findings: Vec<Finding>, effects: &mut Vec<Effect>) {
+        let halting = findings
+            .iter()
+            .filter(|finding| finding.action == Action::Halt && finding.mode == Mode::Enforce)
+            .max_by_key(|finding| finding.severity);
+        let before = self.halts.get(&session_key);
+        let may_halt = |finding: &&Finding| before.is_none_or(|b| !b.is_halted() && !b.voids(&finding.origin));
+        let halt = halting.filter(may_halt).map(|finding| HaltRecord::from_finding(finding, before));
+        for finding in findings {
+            self.note(session_key, &finding);
+            effects.push(Effect::Finding(finding));
+        }
+        if let Some(record) = halt {
+            self.halts.insert(session_key, record.clone());
+            effects.push(Effect::Halt(record));
+        }
+    }
+
+    fn note(&mut self, session_key: u128, finding: &Finding) {
+        let open = || Session::new(&finding.tenant, &finding.session, finding.ts);
+        self.sessions.touch(session_key, finding.ts, open).note(finding);
+    }
+
+    fn tick(&mut self, at: At) {
+        if let Some(now) = at.append {
+            self.watermark = self.watermark.max(now - LATENESS);
+        }
+        let (watermark, steps) = (self.watermark, EXPIRE_STEPS * 1_000);
+        self.sessions.expire(watermark, steps);
+        self.rates.iter_mut().for_each(|rate| rate.expire(watermark, steps));
+    }
+
+    fn halt(&mut self, record: &HaltRecord) {
+        let key = self.session_key(&record.tenant, &record.session);
+        if !record.supersedes(self.halts.get(&key)) {
+            return;
+        }
+        if !record.is_halted() {
+            self.rates.iter_mut().for_each(|rate| rate.reset(key));
+        }
+        self.halts.insert(key, record.clone());
+    }
+
+    fn replace_rules(&mut self, program: Arc<Program>) {
+        let mut kept: BTreeMap<Arc<str>, RateDetector> =
+            self.program.rate_versions().zip(self.rates.drain(..)).collect();
+        let fresh = program.rate_versions().zip(program.rate_detectors());
+        self.rates = fresh.map(|(version, detector)| kept.remove(&version).unwrap_or(detector)).collect();
+        self.program = program;
+    }
+
+    fn expire(&mut self) {
+        self.sessions.expire(self.watermark, EXPIRE_STEPS);
+    }
+
+    /// An event's time, moved to lie near its append time: the event's own timestamp comes from
+    /// strangers. Advances the watermark, which no timestamp can push beyond the append time.
+    fn clamp(&mut self, at: At, ts: Option<Millis>) -> Millis {
+        let clamped = match (at.append, ts) {
+            (Some(append), Some(ts)) => ts.clamp(append - LATENESS, append + CLOCK_AHEAD),
+            (Some(append), None) => append,
+            (None, ts) => ts.unwrap_or(self.last),
+        };
+        self.stats.clamped += u64::from(ts.is_some_and(|ts| ts != clamped));
+        self.last = clamped;
+        let safe = at.append.map_or(clamped, |append| clamped.min(append));
+        self.watermark = self.watermark.max(safe - LATENESS);
+        clamped
+    }
+
+    fn origin(&self, at: At) -> Origin {
+        Origin { topic: self.shard.topic.clone(), partition: self.shard.partition, offset: at.offset }
+    }
+
+    fn session_key(&self, tenant: &str, session: &str) -> u128 {
+        self.settings.hash_key.of(&[tenant.as_bytes(), session.as_bytes()])
+    }
+}

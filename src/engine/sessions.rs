@@ -1,0 +1,214 @@
+//! What the engine keeps of a session.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::event::Event;
+use crate::finding::{Action, Finding, Mode, Severity};
+use crate::ids::{Origin, ShardId};
+use crate::limits::{FINDINGS_PER_SESSION_MAX, RECENT_IDS};
+use crate::time::Millis;
+
+/// Whether an event was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Never.
+    New,
+    /// The same id with other bytes: scanned, but not counted in windows.
+    ReusedId,
+    /// The same id and bytes: a producer's retry.
+    Repeat,
+}
+
+/// State of one session in one shard.
+#[derive(Debug)]
+pub struct Session {
+    tenant: Arc<str>,
+    session: Arc<str>,
+    agent: Option<Box<str>>,
+    first_seen: Millis,
+    last_seen: Millis,
+    last_offset: i64,
+    events: u64,
+    malformed: u64,
+    after_halt: u64,
+    findings_total: u64,
+    /// Hashes of the ids and bytes of recent events; the oldest is overwritten.
+    recent: [(u32, u32); RECENT_IDS],
+    recent_next: u8,
+    /// Most sessions have none.
+    findings: Option<Box<VecDeque<FindingSummary>>>,
+}
+
+/// A session as the API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionView {
+    /// Tenant of the session.
+    pub tenant: Arc<str>,
+    /// The session.
+    pub session: Arc<str>,
+    /// The agent that acted last.
+    pub agent: Option<String>,
+    /// Event time of the first event.
+    pub first_seen: Millis,
+    /// Event time of the latest event.
+    pub last_seen: Millis,
+    /// Where the latest record stands.
+    pub last_origin: Origin,
+    /// Events so far.
+    pub events: u64,
+    /// Records that were no events.
+    pub malformed: u64,
+    /// Events that came while the session was halted.
+    pub events_after_halt: u64,
+    /// Findings so far.
+    pub findings_total: u64,
+    /// The latest findings, oldest first.
+    pub findings: Vec<FindingSummary>,
+}
+
+/// A finding as a session remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FindingSummary {
+    /// Id of the finding.
+    pub id: String,
+    /// Event time.
+    pub ts: Millis,
+    /// Rule id.
+    pub rule: Arc<str>,
+    /// The rule's title.
+    pub title: Arc<str>,
+    /// How bad.
+    pub severity: Severity,
+    /// What it asks for.
+    pub action: Action,
+    /// Whether that is carried out.
+    pub mode: Mode,
+    /// The event.
+    pub event_id: String,
+    /// Why, in words and numbers.
+    pub summary: String,
+    /// The matching piece, masked where it is a secret.
+    pub excerpt: Option<String>,
+}
+
+impl Session {
+    /// A session that is seen for the first time.
+    #[must_use]
+    pub(super) fn new(tenant: &str, session: &str, ts: Millis) -> Self {
+        Self {
+            tenant: Arc::from(tenant),
+            session: Arc::from(session),
+            agent: None,
+            first_seen: ts,
+            last_seen: ts,
+            last_offset: -1,
+            events: 0,
+            malformed: 0,
+            after_halt: 0,
+            findings_total: 0,
+            recent: [(0, 0); RECENT_IDS],
+            recent_next: 0,
+            findings: None,
+        }
+    }
+
+    /// Notes an event; `ids` are the hashes of its id, if it has one, and of its bytes.
+    pub(super) fn see(
+        &mut self,
+        event: &Event<'_>,
+        ts: Millis,
+        offset: i64,
+        ids: Option<(u32, u32)>,
+        halted: bool,
+    ) -> Seen {
+        self.last_offset = self.last_offset.max(offset);
+        let seen = ids.map_or(Seen::New, |ids| self.remember(ids));
+        if seen == Seen::Repeat {
+            return seen;
+        }
+        self.events += 1;
+        self.after_halt += u64::from(halted);
+        self.first_seen = self.first_seen.min(ts);
+        self.last_seen = self.last_seen.max(ts);
+        if let Some(agent) = event.agent.id.as_deref().filter(|agent| Some(*agent) != self.agent.as_deref()) {
+            self.agent = Some(agent.into());
+        }
+        seen
+    }
+
+    /// Notes a record that was no event.
+    pub(super) fn see_malformed(&mut self, ts: Millis, offset: i64) {
+        self.last_offset = self.last_offset.max(offset);
+        self.last_seen = self.last_seen.max(ts);
+        self.malformed += 1;
+    }
+
+    /// Notes a finding; the oldest goes when there are too many.
+    pub(super) fn note(&mut self, finding: &Finding) {
+        self.findings_total += 1;
+        let findings = self.findings.get_or_insert_default();
+        if findings.len() >= FINDINGS_PER_SESSION_MAX {
+            findings.pop_front();
+        }
+        findings.push_back(FindingSummary {
+            id: finding.id.clone(),
+            ts: finding.ts,
+            rule: finding.rule.clone(),
+            title: finding.title.clone(),
+            severity: finding.severity,
+            action: finding.action,
+            mode: finding.mode,
+            event_id: finding.event_id.clone(),
+            summary: finding.evidence.summary.clone(),
+            excerpt: finding.evidence.excerpt.clone(),
+        });
+    }
+
+    pub(super) fn names(&self) -> (Arc<str>, Arc<str>) {
+        (self.tenant.clone(), self.session.clone())
+    }
+
+    pub(super) fn is_of(&self, tenant: &str) -> bool {
+        *self.tenant == *tenant
+    }
+
+    /// By last activity, newest first, and then by name, so that the order is one.
+    pub(super) fn newer_first(a: &&Self, b: &&Self) -> std::cmp::Ordering {
+        b.last_seen.cmp(&a.last_seen).then_with(|| (&a.tenant, &a.session).cmp(&(&b.tenant, &b.session)))
+    }
+
+    pub(super) fn view(&self, shard: &ShardId) -> SessionView {
+        SessionView {
+            tenant: self.tenant.clone(),
+            session: self.session.clone(),
+            agent: self.agent.as_deref().map(str::to_owned),
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            last_origin: Origin { topic: shard.topic.clone(), partition: shard.partition, offset: self.last_offset },
+            events: self.events,
+            malformed: self.malformed,
+            events_after_halt: self.after_halt,
+            findings_total: self.findings_total,
+            findings: self.findings.as_deref().map(|f| f.iter().cloned().collect()).unwrap_or_default(),
+        }
+    }
+
+    fn remember(&mut self, (id, digest): (u32, u32)) -> Seen {
+        let known = self.recent.iter().filter(|(known, _)| *known == id && id != 0);
+        let mut seen = Seen::New;
+        for (_, known_digest) in known {
+            if *known_digest == digest {
+                return Seen::Repeat;
+            }
+            seen = Seen::ReusedId;
+        }
+        if let Some(slot) = self.recent.get_mut(usize::from(self.recent_next)) {
+            *slot = (id, digest);
+        }
+        self.recent_next = (self.recent_next + 1) % u8::try_from(RECENT_IDS).unwrap_or(u8::MAX);
+        seen
+    }
+}

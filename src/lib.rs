@@ -1,0 +1,19 @@
+//! x
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod detect;
+pub mod engine;
+pub mod event;
+pub mod finding;
+pub mod halt;
+pub mod ids;
+pub mod io;
+pub mod limits;
+pub mod rules;
+pub mod scan;
+pub mod shard;
+pub mod text;
+pub mod time;
+pub mod window;
+pub mod worker;

@@ -1,0 +1,80 @@
+//! Every bound of the program, in one place.
+//!
+//! Nothing that a stranger controls may grow without one of these. A bound that an operator may want
+//! to move is a setting in `config`, and its default stands here.
+
+use crate::time::Span;
+
+/// Largest record that is parsed, in bytes; a larger one is a dead letter, its head still scanned.
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of arrays and objects in an event.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Most leaves (strings, numbers, booleans) of one event that are looked at one by one; the rest of
+/// the arguments are scanned as one text.
+pub const LEAVES_MAX: usize = 4_096;
+/// Longest object key that is not scanned as a text of its own, in bytes.
+pub const KEY_BYTES_UNSCANNED: usize = 16;
+/// Longest session, tenant, agent or event id, in bytes.
+pub const ID_BYTES_MAX: usize = 256;
+/// Longest tool name, in bytes.
+pub const TOOL_NAME_BYTES_MAX: usize = 256;
+/// Most labels of one event that are kept.
+pub const LABELS_MAX: usize = 32;
+/// Most problems that are noted for one event.
+pub const PROBLEMS_MAX: usize = 16;
+
+/// Most findings that one event can give; the rest are counted only.
+pub const FINDINGS_PER_EVENT_MAX: usize = 64;
+/// Longest excerpt in a finding's evidence, in characters.
+pub const EXCERPT_CHARS_MAX: usize = 160;
+/// Most recent findings that a session's own record keeps.
+pub const FINDINGS_PER_SESSION_MAX: usize = 16;
+/// Ids of recent events that a session remembers, to know a producer's retry.
+pub const RECENT_IDS: usize = 8;
+
+/// Sessions that one shard keeps; beyond it the least recently opened is forgotten (never a halt).
+pub const SESSIONS_PER_SHARD_MAX: usize = 1_000_000;
+/// Keys that one windowed rule keeps in one shard.
+pub const WINDOW_KEYS_MAX: usize = 1_000_000;
+/// A session without events for this long, in event time, is forgotten (its halt is not).
+pub const SESSION_IDLE: Span = Span::seconds(3_600);
+/// Entries of one sliding window before neighbours are merged.
+pub const WINDOW_ENTRIES_MAX: usize = 64;
+/// Longest window of a rule.
+pub const WINDOW_SPAN_MAX: Span = Span::seconds(86_400);
+
+/// How far behind its record's append time an event's own timestamp may lie.
+pub const LATENESS: Span = Span::seconds(300);
+/// How far ahead of its record's append time an event's own timestamp may lie.
+pub const CLOCK_AHEAD: Span = Span::seconds(5);
+
+/// Largest rule file, in bytes.
+pub const RULE_FILE_BYTES_MAX: usize = 1 << 20;
+/// Memory that one compiled regex may take, in bytes.
+pub const REGEX_BYTES_MAX: usize = 4 << 20;
+
+/// Records handed to a worker at once.
+pub const BATCH_RECORDS: usize = 256;
+/// Batches that wait for one worker.
+pub const BATCHES_QUEUED: usize = 16;
+/// Batches whose effects one worker may have on the way to the ledger.
+pub const BATCHES_IN_FLIGHT: usize = 64;
+/// Bytes of a dead letter that are kept; a digest stands for the rest.
+pub const DEAD_LETTER_BYTES_MAX: usize = 256 << 10;
+/// Recent findings that the API can list.
+pub const FINDINGS_LISTED_MAX: usize = 1_000;
+
+/// Largest request body of the control API, in bytes.
+pub const HTTP_BODY_BYTES_MAX: usize = 4 << 20;
+/// Requests that the control API answers at once.
+pub const HTTP_CONCURRENCY_MAX: usize = 512;
+/// Longest time that one request may take.
+pub const HTTP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+/// Longest reason or actor of an operator's order, in characters.
+pub const REASON_CHARS_MAX: usize = 1_000;
+/// Most sessions or findings in one answer.
+pub const PAGE_MAX: usize = 1_000;
+/// Webhook deliveries under way at once for one endpoint.
+pub const WEBHOOK_IN_FLIGHT: usize = 16;
+/// Webhook endpoints.
+pub const WEBHOOKS_MAX: usize = 32;

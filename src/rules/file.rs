@@ -1,0 +1,259 @@
+//! The shape of a rule file, as serde and people read it.
+//!
+//! One rule a file; a file that holds `[[list]]` tables and no rule is a file of named lists. The same
+//! types give the JSON Schema that editors use for completion.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+use crate::finding::{Action, Mode, Severity};
+
+/// A rule file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Haltline rule file")]
+pub(super) struct RuleFile {
+    /// Version of this format: 1.
+    #[schemars(with = "u32")]
+    pub(super) schema: Spanned<u32>,
+    /// Stable name in lower-case letters, digits and dashes; never reused for something else.
+    #[schemars(with = "String")]
+    pub(super) id: Spanned<String>,
+    /// One line for people.
+    pub(super) title: String,
+    /// What it looks for and why that matters.
+    #[serde(default)]
+    pub(super) description: String,
+    /// How bad a hit is.
+    pub(super) severity: Severity,
+    /// What a hit asks for.
+    pub(super) action: Action,
+    /// `shadow` records what would have happened and does nothing.
+    #[serde(default)]
+    pub(super) mode: Mode,
+    /// Set to false to keep the file and switch the rule off.
+    #[serde(default = "yes")]
+    pub(super) enabled: bool,
+    /// Taxonomy tags such as `owasp.llm01` or `atlas.AML.T0051.001`.
+    #[serde(default)]
+    pub(super) tags: Vec<String>,
+    /// Where to read more.
+    #[serde(default)]
+    #[expect(dead_code, reason = "for readers of the file; checked for its type only")]
+    pub(super) references: Vec<String>,
+    /// What harmless things it may hit.
+    #[serde(default)]
+    #[expect(dead_code, reason = "for readers of the file; checked for its type only")]
+    pub(super) false_positives: Vec<String>,
+    /// Which events it looks at.
+    #[serde(default)]
+    pub(super) when: WhenTable,
+    /// Words in the content.
+    #[serde(rename = "match")]
+    #[schemars(with = "Option<MatchTable>")]
+    pub(super) match_: Option<Spanned<MatchTable>>,
+    /// A field against lists and limits.
+    #[schemars(with = "Option<ScopeTable>")]
+    pub(super) scope: Option<Spanned<ScopeTable>>,
+    /// How many or how much in a sliding window.
+    #[schemars(with = "Option<RateTable>")]
+    pub(super) rate: Option<Spanned<RateTable>>,
+    /// Its own tests.
+    #[serde(default)]
+    #[schemars(with = "Vec<CaseTable>")]
+    pub(super) case: Vec<Spanned<CaseTable>>,
+}
+
+/// Which events a rule looks at. A name that starts with `@` is a named list.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhenTable {
+    /// Kinds of event.
+    #[serde(default)]
+    pub(super) kind: Names,
+    /// Roles.
+    #[serde(default)]
+    pub(super) role: Names,
+    /// `trusted` or `untrusted`.
+    #[serde(default)]
+    pub(super) trust: Names,
+    /// Tool names, with `*` and `?`.
+    #[serde(default)]
+    pub(super) tool: Names,
+    /// Agent ids, with `*` and `?`.
+    #[serde(default)]
+    pub(super) agent: Names,
+    /// Tenants, with `*` and `?`.
+    #[serde(default)]
+    pub(super) tenant: Names,
+}
+
+/// Words in the content.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MatchTable {
+    /// Paths such as `text`, `args` or `args.url`; everything where it is missing.
+    #[serde(default)]
+    pub(super) fields: Names,
+    /// Whole words or phrases; case and white space do not matter.
+    #[serde(default)]
+    pub(super) phrases: Names,
+    /// One of these must occur before a regex is tried; at least three characters each.
+    #[serde(default)]
+    pub(super) keywords: Names,
+    /// Regular expressions (syntax of the Rust `regex` crate). White space runs are single spaces.
+    #[serde(default)]
+    pub(super) regex: Names,
+    /// A match in which one of these regexes is found does not count.
+    #[serde(default)]
+    pub(super) except: Names,
+    /// The match is a secret: evidence shows only its first characters.
+    #[serde(default)]
+    pub(super) secret: bool,
+}
+
+/// A field against lists and limits; exactly one of `not_equal`, `not_in`, `in`, `above`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScopeTable {
+    /// Paths of the fields to check.
+    pub(super) field: Names,
+    /// Out of scope unless equal to `{session.tenant}`, `{session.id}` or `{agent.id}`.
+    #[schemars(with = "Option<String>")]
+    pub(super) not_equal: Option<Spanned<String>>,
+    /// Out of scope unless it matches one of these.
+    pub(super) not_in: Option<Names>,
+    /// Out of scope when it matches one of these.
+    #[serde(rename = "in")]
+    pub(super) in_: Option<Names>,
+    /// Out of scope when it is a number above this.
+    pub(super) above: Option<f64>,
+}
+
+/// A sliding window; exactly one of `count_at_least` and `sum` with `sum_above`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateTable {
+    /// `session`, `agent`, `tenant`, `tool`, `call` (tool and arguments) or a path such as `args.to`.
+    pub(super) group_by: Names,
+    /// Length, such as `5m`.
+    #[schemars(with = "String")]
+    pub(super) window: Spanned<String>,
+    /// Fires from this many events on.
+    #[schemars(with = "Option<u64>")]
+    pub(super) count_at_least: Option<Spanned<u64>>,
+    /// Path of the number to add up.
+    pub(super) sum: Option<Names>,
+    /// Fires when the sum is above this.
+    pub(super) sum_above: Option<f64>,
+}
+
+/// One test of the rule.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaseTable {
+    /// What it shows.
+    pub(super) name: String,
+    /// Events, one JSON object a line. `{n}` is the number of the repetition.
+    #[schemars(with = "String")]
+    pub(super) events: Spanned<String>,
+    /// How often the events are played; 1 where it is missing.
+    #[serde(default = "one")]
+    pub(super) repeat: u32,
+    /// Time between two events that carry no `ts` of their own; `1s` where it is missing.
+    #[schemars(with = "Option<String>")]
+    pub(super) every: Option<Spanned<String>>,
+    /// The strongest action that this rule asks for, or `none`.
+    #[schemars(with = "String")]
+    pub(super) expect: Spanned<String>,
+    /// Number of the event that fires first, from 1.
+    pub(super) at: Option<usize>,
+}
+
+/// A file of named lists.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListFile {
+    pub(super) schema: Spanned<u32>,
+    pub(super) list: Vec<ListTable>,
+}
+
+/// A named list, which rules call `@name`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListTable {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "for readers of the file; checked for its type only")]
+    pub(super) description: String,
+    pub(super) items: Vec<Spanned<String>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// One string or a list of them, each with its place in the file.
+#[derive(Debug, Default, JsonSchema)]
+pub(super) struct Names(#[schemars(with = "OneOrMany")] pub(super) Vec<Spanned<String>>);
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let value = Spanned::<NamesValue>::deserialize(input)?;
+        let span = value.span();
+        Ok(match value.into_inner() {
+            NamesValue::One(name) => Self(vec![Spanned::new(span, name)]),
+            NamesValue::Many(names) => Self(names),
+        })
+    }
+}
+
+enum NamesValue {
+    One(String),
+    Many(Vec<Spanned<String>>),
+}
+
+impl<'de> Deserialize<'de> for NamesValue {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct NamesVisitor;
+        impl<'de> Visitor<'de> for NamesVisitor {
+            type Value = NamesValue;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+            fn visit_str<E>(self, name: &str) -> Result<NamesValue, E> {
+                Ok(NamesValue::One(name.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<NamesValue, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = seq.next_element()? {
+                    names.push(name);
+                }
+                Ok(NamesValue::Many(names))
+            }
+        }
+        input.deserialize_any(NamesVisitor)
+    }
+}
+
+/// The JSON Schema of a rule file, as indented text.
+#[must_use]
+pub fn json_schema_text() -> String {
+    format!("{:#}\n", schemars::schema_for!(RuleFile).to_value())
+}

@@ -1,0 +1,103 @@
+//! Wildcards: `*` for any run of characters, `?` for one. ASCII case is ignored.
+
+/// A pattern for names and paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob {
+    pattern: String,
+}
+
+impl Glob {
+    /// The pattern as written.
+    #[must_use]
+    pub fn new(pattern: impl Into<String>) -> Self {
+        Self { pattern: pattern.into() }
+    }
+
+    /// The pattern as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Whether the whole of `text` matches.
+    ///
+    /// ```
+    /// use haltline::rules::Glob;
+    /// assert!(Glob::new("mcp__*__send*").matches("mcp__mail__Send_message"));
+    /// assert!(!Glob::new("send").matches("resend"));
+    /// ```
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        matches(self.pattern.as_bytes(), text.as_bytes())
+    }
+
+    /// Whether `path` is what the pattern names or lies below it: `args` covers `args.url`.
+    #[must_use]
+    pub fn covers(&self, path: &str) -> bool {
+        self.matches(path)
+            || path.match_indices('.').any(|(dot, _)| path.get(..dot).is_some_and(|head| self.matches(head)))
+    }
+}
+
+/// Goes back to the latest `*` only, so the time is at most the product of the lengths.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(byte) = text.get(t) {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(wanted) if *wanted == b'?' || wanted.eq_ignore_ascii_case(byte) => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((star_p, star_t)) = star else { return false };
+                star = Some((star_p, star_t + 1));
+                p = star_p + 1;
+                t = star_t + 1;
+            }
+        }
+    }
+    pattern.get(p..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_texts_match() {
+        let rows = [
+            ("refund", "Refund", true),
+            ("refund", "refunds", false),
+            ("*refund*", "issue_refund_v2", true),
+            ("a*b*c", "aXXbYYc", true),
+            ("a*b*c", "aXXbYY", false),
+            ("?", "x", true),
+            ("?", "", false),
+            ("*", "", true),
+            ("", "", true),
+        ];
+        for (pattern, text, matches) in rows {
+            assert_eq!(Glob::new(pattern).matches(text), matches, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_path_covers_what_lies_below() {
+        let rows = [
+            ("args", "args.url", true),
+            ("args", "args", true),
+            ("args", "argsX.url", false),
+            ("args.*.to", "args.mail.to", true),
+            ("args.*.to", "args.mail.to.0", true),
+            ("args.url", "args", false),
+        ];
+        for (pattern, path, covers) in rows {
+            assert_eq!(Glob::new(pattern).covers(path), covers, "{pattern} {path}");
+        }
+    }
+}
