@@ -268,8 +268,7 @@ impl ReplayRing {
             self.slots.push_back((slot, offset));
         }
         let oldest = slot - REPLAY_SLOTS - 1;
-        // The slot that reaches over the horizon's edge is still needed.
-        while self.slots.get(1).is_some_and(|(second, _)| *second <= oldest) {
+        while self.slots.front().is_some_and(|(first, _)| *first < oldest) {
             self.slots.pop_front();
         }
     }
@@ -295,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_log_keeps_the_offset_that_reaches_over_the_edge() {
+    fn a_pause_longer_than_the_horizon_leaves_nothing_to_replay() {
         let mut ring = ReplayRing::new(Span(64_000));
         ring.note(Millis(0), 5);
         ring.note(Millis(1_000_000), 6);

@@ -67,6 +67,7 @@ pub struct Worker<R, P> {
     next_ticket: u64,
     /// Sums that were added to the gauges, to be taken off again.
     sessions_shown: i64,
+    shards_shown: i64,
     counted: Counted,
     stop_by: Option<Instant>,
 }
@@ -116,6 +117,7 @@ impl<R: Record, P: Progress> Worker<R, P> {
             revoking: Vec::new(),
             next_ticket: 0,
             sessions_shown: 0,
+            shards_shown: 0,
             counted: Counted::default(),
             stop_by: None,
         }
@@ -147,7 +149,7 @@ impl<R: Record, P: Progress> Worker<R, P> {
         if !self.in_flight.is_empty() {
             tracing::warn!(batches = self.in_flight.len(), "ended before all effects were durable; their records are read again");
         }
-        self.show_sessions(true);
+        self.show_state(true);
     }
 
     /// Over when the source has ended or a stop was asked for, and nothing is on the way.
@@ -181,14 +183,14 @@ impl<R: Record, P: Progress> Worker<R, P> {
         let halts = self.shared.halts.all();
         self.shards.retain(|shard| *shard.id() != assignment.shard);
         self.shards.push(Shard::new(assignment, self.program.clone(), self.shared.settings, &halts));
-        self.show_sessions(false);
+        self.show_state(false);
     }
 
     fn revoke(&mut self, shards: Vec<ShardId>, done: Sender<()>) {
         self.shards.retain(|shard| !shards.contains(shard.id()));
         self.revoking.push((shards, done));
         self.counted = self.count();
-        self.show_sessions(false);
+        self.show_state(false);
     }
 
     fn sessions(&self, tenant: Option<&str>, limit: usize) -> Vec<SessionView> {
@@ -341,7 +343,7 @@ impl<R: Record, P: Progress> Worker<R, P> {
         metrics.events_after_halt.inc_by(counted.after_halt.saturating_sub(self.counted.after_halt));
         metrics.state_evicted.inc_by(counted.evicted.saturating_sub(self.counted.evicted));
         self.counted = counted;
-        self.show_sessions(false);
+        self.show_state(false);
     }
 
     fn count(&self) -> Counted {
@@ -356,12 +358,16 @@ impl<R: Record, P: Progress> Worker<R, P> {
         counted
     }
 
-    fn show_sessions(&mut self, at_end: bool) {
-        let active: usize = self.shards.iter().map(|shard| shard.engine().sessions_active()).sum();
-        let active = if at_end { 0 } else { i64::try_from(active).unwrap_or(i64::MAX) };
-        self.shared.metrics.sessions.add(active - self.sessions_shown);
-        self.sessions_shown = active;
-        self.shared.metrics.batches_in_flight.set(i64::try_from(self.in_flight.len()).unwrap_or(i64::MAX));
+    /// Brings this worker's part of the shared gauges up to date; at its end it takes it off.
+    fn show_state(&mut self, at_end: bool) {
+        let shown = |count: usize| if at_end { 0 } else { i64::try_from(count).unwrap_or(i64::MAX) };
+        let sessions = shown(self.shards.iter().map(|shard| shard.engine().sessions_active()).sum());
+        let shards = shown(self.shards.len());
+        let metrics = &self.shared.metrics;
+        metrics.sessions.add(sessions - self.sessions_shown);
+        metrics.shards.add(shards - self.shards_shown);
+        metrics.batches_in_flight.set(i64::try_from(self.in_flight.len()).unwrap_or(i64::MAX));
+        (self.sessions_shown, self.shards_shown) = (sessions, shards);
     }
 }
 

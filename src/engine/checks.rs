@@ -83,7 +83,7 @@ impl Engine {
     ) {
         let settled = self.halts.get(&context.session_key).is_some_and(|halt| halt.voids(&context.origin));
         for (n, rule, check) in program.rates().filter(|(_, rule, _)| rule.when.passes(context.event)) {
-            let of_session = check.group_by.iter().any(|part| *part == GroupBy::Session);
+            let of_session = check.group_by.contains(&GroupBy::Session);
             let owner = if of_session { context.session_key } else { 0 };
             let Some(key) = self.rate_key(rule, check, context, leaves) else { continue };
             let Some(amount) = amount(check, leaves) else { continue };

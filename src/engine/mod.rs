@@ -14,6 +14,8 @@ mod malformed;
 mod program;
 mod selftest;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -38,8 +38,7 @@ pub struct Session {
     /// Hashes of the ids and bytes of recent events; the oldest is overwritten.
     recent: [(u32, u32); RECENT_IDS],
     recent_next: u8,
-    /// Most sessions have none.
-    findings: Option<Box<VecDeque<FindingSummary>>>,
+    findings: VecDeque<FindingSummary>,
 }
 
 /// A session as the API shows it.
@@ -111,7 +110,7 @@ impl Session {
             findings_total: 0,
             recent: [(0, 0); RECENT_IDS],
             recent_next: 0,
-            findings: None,
+            findings: VecDeque::new(),
         }
     }
 
@@ -149,11 +148,10 @@ impl Session {
     /// Notes a finding; the oldest goes when there are too many.
     pub(super) fn note(&mut self, finding: &Finding) {
         self.findings_total += 1;
-        let findings = self.findings.get_or_insert_default();
-        if findings.len() >= FINDINGS_PER_SESSION_MAX {
-            findings.pop_front();
+        if self.findings.len() >= FINDINGS_PER_SESSION_MAX {
+            self.findings.pop_front();
         }
-        findings.push_back(FindingSummary {
+        self.findings.push_back(FindingSummary {
             id: finding.id.clone(),
             ts: finding.ts,
             rule: finding.rule.clone(),
@@ -192,7 +190,7 @@ impl Session {
             malformed: self.malformed,
             events_after_halt: self.after_halt,
             findings_total: self.findings_total,
-            findings: self.findings.as_deref().map(|f| f.iter().cloned().collect()).unwrap_or_default(),
+            findings: self.findings.iter().cloned().collect(),
         }
     }
 

@@ -313,10 +313,9 @@ fn apply(transaction: &WriteTransaction, job: &Job) -> Result<(), redb::Error> {
         Job::Write(entries, _) => entries.iter().try_for_each(|entry| apply_entry(transaction, entry)),
         Job::Events(events, _) => {
             let mut table = transaction.open_table(EVENTS)?;
-            let mut seq = table.last()?.map_or(0, |(seq, _)| seq.value() + 1);
-            for event in events {
+            let first = table.last()?.map_or(0, |(seq, _)| seq.value() + 1);
+            for (seq, event) in (first..).zip(events) {
                 table.insert(seq, (clock::now().0, event.bytes.as_slice()))?;
-                seq += 1;
             }
             Ok(())
         }

@@ -11,6 +11,9 @@ use std::collections::VecDeque;
 use crate::limits::WINDOW_ENTRIES_MAX;
 use crate::time::{Millis, Span};
 
+/// The first merge joins what lies within this part of the window.
+const MERGE_PARTS: i64 = 256;
+
 /// The events of one key within a window's length of the newest one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sliding {
@@ -79,7 +82,7 @@ impl Sliding {
     }
 
     fn merge(&mut self, span: Span) {
-        let least = Span((span.0 / (WINDOW_ENTRIES_MAX as i64 * 4)).max(1));
+        let least = Span((span.0 / MERGE_PARTS).max(1));
         self.width = Span((self.width.0 * 2).max(least.0));
         let mut merged: VecDeque<Entry> = VecDeque::with_capacity(WINDOW_ENTRIES_MAX + 1);
         // From the newest down, so that each group is named by its latest time and spans at most `width`.
@@ -128,7 +131,7 @@ mod tests {
         ];
         for (times, count) in rows {
             let window = filled(times);
-            assert_eq!((window.count(), window.sum()), (count, count as i64 * 5), "{times:?}");
+            assert_eq!((window.count(), window.sum()), (count, 5 * i64::try_from(count).expect("few")), "{times:?}");
         }
     }
 
@@ -160,7 +163,7 @@ mod tests {
                 let within = |span: i64| all.iter().filter(|t| **t > newest - span).count() as u64;
                 let (least, most) = (within(SPAN.0), within(SPAN.0 + SPAN.0 / 16));
                 prop_assert!(window.count() >= least && window.count() <= most, "{} not in {least}..={most}", window.count());
-                prop_assert_eq!(window.sum(), window.count() as i64);
+                prop_assert_eq!(window.sum(), i64::try_from(window.count()).expect("few"));
                 prop_assert!(window.entries.len() <= WINDOW_ENTRIES_MAX);
                 if all.len() <= WINDOW_ENTRIES_MAX {
                     prop_assert_eq!(window.count(), least);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// The same complaint again is not repeated within this time.
 const REPEAT_AFTER: Duration = Duration::from_secs(30);
@@ -24,6 +24,10 @@ impl Reporter {
     }
 
     pub(super) fn report(&self, error: &KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            // Not trouble: the end of a partition, which is asked for.
+            return;
+        }
         let kind = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.as_ref().is_some_and(|(known, at)| *known == kind && at.elapsed() < REPEAT_AFTER) {
