@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::io::http::HttpSettings;
+use crate::io::api::HttpSettings;
 use crate::io::kafka::KafkaSettings;
 use crate::io::webhook::WebhookSettings;
 use crate::rules::Diagnostic;
@@ -172,7 +172,8 @@ mod tests {
         std::fs::write(&path, text).expect("writes");
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-        Config::load(Some(&path), env, &sets).map_err(|error| error.to_string().replace(&path.display().to_string(), "h.toml"))
+        Config::load(Some(&path), env, &sets)
+            .map_err(|error| error.to_string().replace(&path.display().to_string(), "h.toml"))
     }
 
     #[test]

@@ -162,7 +162,8 @@ impl Shard {
     }
 
     fn event(&mut self, at: At, parsed: &Parsed<'_>, record: RecordView<'_>, tally: &mut Tally) {
-        if let Some(count) = Kind::ALL.iter().position(|k| *k == parsed.event.kind).and_then(|k| tally.kinds.get_mut(k)) {
+        if let Some(count) = Kind::ALL.iter().position(|k| *k == parsed.event.kind).and_then(|k| tally.kinds.get_mut(k))
+        {
             *count += u64::from(!at.silent);
         }
         tally.problems += u64::from(!parsed.problems.is_empty() && !at.silent);
@@ -187,7 +188,9 @@ impl Shard {
         let repaired = if rejected.reason == Reason::BadJson { repair(record.payload) } else { None };
         let reread = repaired.as_deref().and_then(|bytes| parse(bytes).ok());
         if !at.silent {
-            if let Some(count) = Reason::ALL.iter().position(|r| *r == rejected.reason).and_then(|r| tally.rejected.get_mut(r)) {
+            if let Some(count) =
+                Reason::ALL.iter().position(|r| *r == rejected.reason).and_then(|r| tally.rejected.get_mut(r))
+            {
                 *count += 1;
             }
             outcome.first.push(dead_letter(rejected, record, reread.is_some()));

@@ -147,7 +147,10 @@ impl<R: Record, P: Progress> Worker<R, P> {
             self.settle();
         }
         if !self.in_flight.is_empty() {
-            tracing::warn!(batches = self.in_flight.len(), "ended before all effects were durable; their records are read again");
+            tracing::warn!(
+                batches = self.in_flight.len(),
+                "ended before all effects were durable; their records are read again"
+            );
         }
         self.show_state(true);
     }

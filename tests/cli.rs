@@ -43,7 +43,11 @@ fn broken_settings_end_with_one_line_that_says_what_to_do() {
         ("[kafka]\nbroker = \"x\"\n", "unknown field `broker`", "did you mean `brokers`?"),
         ("[http]\nlisten = \"0.0.0.0:8088\"\n", "http.listen", "loopback"),
         ("[kafka]\n", "kafka.brokers", "expected `host:port`"),
-        ("[kafka]\nbrokers = \"h:1\"\n[[webhooks]]\nname = \"a\"\nurl = \"https://h/\"\nsecret = \"short\"\n", "whsec_", "webhook"),
+        (
+            "[kafka]\nbrokers = \"h:1\"\n[[webhooks]]\nname = \"a\"\nurl = \"https://h/\"\nsecret = \"short\"\n",
+            "whsec_",
+            "webhook",
+        ),
     ];
     for (settings, what, hint) in rows {
         std::fs::write(&config, settings).expect("writes");
@@ -61,7 +65,8 @@ fn broken_settings_end_with_one_line_that_says_what_to_do() {
 #[test]
 fn broken_rules_are_named_with_their_place() {
     let dir = tempfile::tempdir().expect("a directory");
-    let rule = "schema = 1\nid = \"x\"\ntitle = \"t\"\nseverity = \"high\"\naction = \"hal\"\n[match]\nphrases = \"abc\"\n";
+    let rule =
+        "schema = 1\nid = \"x\"\ntitle = \"t\"\nseverity = \"high\"\naction = \"hal\"\n[match]\nphrases = \"abc\"\n";
     std::fs::write(dir.path().join("x.toml"), rule).expect("writes");
     let path = dir.path().display().to_string();
     for args in [vec!["check", "--rules", &path], vec!["run", "--source", "http", "--rules", &path]] {
@@ -104,7 +109,11 @@ fn a_port_in_use_ends_with_one_line() {
 fn an_unreachable_broker_is_waited_for_with_one_line() {
     let engine = Engine::start(&["--set", "kafka.brokers=127.0.0.1:1"]);
     wait_for("a line about the broker", || {
-        engine.log().iter().any(|line| line.contains("no answer from 127.0.0.1:1") && line.contains("kafka.brokers")).then_some(())
+        engine
+            .log()
+            .iter()
+            .any(|line| line.contains("no answer from 127.0.0.1:1") && line.contains("kafka.brokers"))
+            .then_some(())
     });
     assert_eq!(http::get(engine.address, "/healthz").status, 200);
     let ready = http::get(engine.address, "/readyz");

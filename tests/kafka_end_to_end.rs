@@ -60,12 +60,15 @@ fn call(session: &str, n: usize, tool: &str, args: Value) -> Value {
 }
 
 fn refunds(session: &str, from: usize, count: usize) -> Vec<Value> {
-    (from..from + count).map(|n| call(session, n, "issue_refund", json!({"order": format!("A{n}"), "amount": 5}))).collect()
+    (from..from + count)
+        .map(|n| call(session, n, "issue_refund", json!({"order": format!("A{n}"), "amount": 5})))
+        .collect()
 }
 
 /// An honest session: a question, a look-up, two refunds, an answer.
 fn benign(session: &str) -> Vec<Value> {
-    let mut events = vec![message(session, 0, "user", "Please ignore my previous email, order A1 arrived. A2 is broken.")];
+    let mut events =
+        vec![message(session, 0, "user", "Please ignore my previous email, order A1 arrived. A2 is broken.")];
     events.push(call(session, 1, "get_order", json!({"order": "A2", "tenant": "acme"})));
     events.extend(refunds(session, 2, 2));
     events.push(message(session, 9, "assistant", "Both refunds are on their way."));
@@ -116,7 +119,10 @@ fn the_right_sessions_are_halted_once_and_stay_halted() {
     });
     let halts = halts_by_session(&deployment, expected.len());
     let tripped = |session: &str| halts[session]["event_id"].as_str().expect("an event").to_owned();
-    assert_eq!((tripped("refunds"), tripped("tenants"), tripped("loop")), ("refunds-4".into(), "tenants-1".into(), "loop-19".into()));
+    assert_eq!(
+        (tripped("refunds"), tripped("tenants"), tripped("loop")),
+        ("refunds-4".into(), "tenants-1".into(), "loop-19".into())
+    );
     assert!(deployment.kafka.describe(&deployment.written("halts")).contains("cleanup.policy=compact"));
     let letters = deployment.kafka.consume(&deployment.written("dead-letters"), 1);
     assert_eq!(letters[0], ("poison".to_owned(), "{\"v\":1,\"session\":\"poison\",".to_owned()));
@@ -140,7 +146,10 @@ fn the_right_sessions_are_halted_once_and_stay_halted() {
         (engine.metric("haltline_events_after_halt_total", &[]) as usize >= 6).then_some(())
     });
     assert_eq!(deployment.kafka.count(&deployment.written("halt-events")), 3);
-    assert_eq!(halts_by_session(&deployment, 3).values().map(|h| h["epoch"].clone()).collect::<Vec<_>>(), vec![json!(1); 3]);
+    assert_eq!(
+        halts_by_session(&deployment, 3).values().map(|h| h["epoch"].clone()).collect::<Vec<_>>(),
+        vec![json!(1); 3]
+    );
     assert_eq!(receiver.received().len(), 3, "{:#?}", receiver.received());
     assert_eq!(engine.terminate(), Some(0));
 }

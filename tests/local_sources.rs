@@ -80,7 +80,8 @@ fn a_file_is_read_to_its_end_and_not_twice() {
     let path = file.display().to_string();
     for _ in 0..2 {
         let config = place.config();
-        let args = ["run", "--config", &config, "--set", "http.listen=127.0.0.1:0", "--source", "file", "--path", &path];
+        let args =
+            ["run", "--config", &config, "--set", "http.listen=127.0.0.1:0", "--source", "file", "--path", &path];
         let output = command(&args).output().expect("the program starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }

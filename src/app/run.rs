@@ -19,9 +19,9 @@ use super::sources::{Sources, bring_up};
 use crate::config::Config;
 use crate::engine::{HashKey, Program, Settings};
 use crate::finding::Finding;
+use crate::io::api::{self, Api};
 use crate::io::fleet::Fleet;
 use crate::io::halts::HaltView;
-use crate::io::http::{self, Api};
 use crate::io::ingest::Ingest;
 use crate::io::kafka::{KafkaLedger, KafkaOutbox, KafkaSettings};
 use crate::io::ledger::Ledger;
@@ -80,7 +80,7 @@ pub struct Running {
 pub async fn start(config: Config, kind: SourceKind, hooks: Hooks) -> Result<Running> {
     let program = load_rules(&config.rules.paths).map_err(|errors| anyhow!("{errors}"))?;
     let endpoints = webhook::endpoints(&config.webhooks).map_err(|error| anyhow!("{error}"))?;
-    let listener = http::bind(config.http.listen).await?;
+    let listener = api::bind(config.http.listen).await?;
     let address = listener.local_addr().context("the address just bound")?;
     let metrics = Arc::new(Metrics::new().context("the metrics")?);
     note_rules(&metrics, &program);
@@ -107,12 +107,26 @@ pub async fn start(config: Config, kind: SourceKind, hooks: Hooks) -> Result<Run
     let stop = Arc::new(AtomicBool::new(false));
     let api = api(&kind, kafka.as_ref(), &shared, ready.clone(), program_out.clone());
     let serve = tokio::spawn(serve(listener, api, stopping.clone()));
-    let sources = Sources { kind, kafka: kafka.clone(), shared, queues, program: program_out, stop: stop.clone(), ready };
+    let sources =
+        Sources { kind, kafka: kafka.clone(), shared, queues, program: program_out, stop: stop.clone(), ready };
     let source = tokio::spawn(bring_up(sources, ended_in));
     let deps = webhook::Deps { metrics: metrics.clone(), ledger: ledger.clone(), told: hooks.delivered };
     let webhooks = start_webhooks(endpoints, kafka, &ledger, &deps, &stopping)?;
     let rule_paths = config.rules.paths;
-    Ok(Running { address, metrics, stop, ended, source, webhooks, stop_tasks, serve, ledger, program: program_in, fleet, rule_paths })
+    Ok(Running {
+        address,
+        metrics,
+        stop,
+        ended,
+        source,
+        webhooks,
+        stop_tasks,
+        serve,
+        ledger,
+        program: program_in,
+        fleet,
+        rule_paths,
+    })
 }
 
 impl Running {
@@ -227,7 +241,7 @@ fn api(
 
 async fn serve(listener: tokio::net::TcpListener, api: Arc<Api>, mut stopping: watch::Receiver<bool>) {
     let shutdown = async move { drop(stopping.wait_for(|stop| *stop).await) };
-    if let Err(error) = http::serve(listener, http::router(api), shutdown).await {
+    if let Err(error) = api::serve(listener, api::router(api), shutdown).await {
         tracing::error!(%error, "the control API has ended");
     }
 }

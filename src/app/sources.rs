@@ -51,7 +51,10 @@ async fn with_kafka(sources: &Sources, settings: KafkaSettings) -> Result<(), St
         prepared = kafka::prepare(&settings) => prepared?,
         () = stopped(&sources.stop) => return Ok(()),
     }
-    let view = { let (sources, settings) = (sources.clone(), settings.clone()); move || follow_halts(&sources, &settings) };
+    let view = {
+        let (sources, settings) = (sources.clone(), settings.clone());
+        move || follow_halts(&sources, &settings)
+    };
     let view = tokio::task::spawn_blocking(view);
     while !sources.shared.halts.is_complete() {
         if sources.stop.load(Ordering::Relaxed) || view.is_finished() {
@@ -146,7 +149,8 @@ fn read_stdin(sources: &Sources, ledger: &Arc<LocalLedger>) -> Result<(), String
     let source: Arc<str> = Arc::from(STDIN_SOURCE);
     sources.with_worker(ledger, source.clone(), false, |_, batches| {
         let (batches, stop) = (batches.clone(), sources.stop.clone());
-        let reader = std::thread::spawn(move || lines::read_lines(std::io::stdin().lock(), &source, 0, &batches, &stop));
+        let reader =
+            std::thread::spawn(move || lines::read_lines(std::io::stdin().lock(), &source, 0, &batches, &stop));
         while !reader.is_finished() {
             if sources.stop.load(Ordering::Relaxed) {
                 return Ok(());

@@ -36,7 +36,10 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         }
         (Ok(good), true) => {
             let Good { rules, patterns, hash, webhooks } = good;
-            println!("{}", json!({"ok": true, "rules": rules, "patterns": patterns, "webhooks": webhooks, "hash": hash}));
+            println!(
+                "{}",
+                json!({"ok": true, "rules": rules, "patterns": patterns, "webhooks": webhooks, "hash": hash})
+            );
             ExitCode::SUCCESS
         }
         (Err(errors), false) => {

@@ -65,6 +65,7 @@ fn looks_at_everything(rule: &Rule) -> bool {
         && when.roles.is_empty()
         && when.trusts.is_empty()
         && when.tools.is_empty()
+        && when.not_tools.is_empty()
         && when.agents.is_empty()
 }
 

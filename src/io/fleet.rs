@@ -159,6 +159,8 @@ impl Fleet {
 
 /// Sorts by last activity, then by name, and cuts.
 pub fn newest_first(views: &mut Vec<SessionView>, limit: usize) {
-    views.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then_with(|| (&a.tenant, &a.session).cmp(&(&b.tenant, &b.session))));
+    views.sort_by(|a, b| {
+        b.last_seen.cmp(&a.last_seen).then_with(|| (&a.tenant, &a.session).cmp(&(&b.tenant, &b.session)))
+    });
     views.truncate(limit);
 }

@@ -36,7 +36,9 @@ impl Ingest {
         match self {
             Self::Kafka(ledger, topic) => ledger.produce(topic, &events, done),
             Self::Local(ledger) => ledger.append_events(events, done),
-            Self::Closed => return Err("this process takes no events by HTTP: it was started with another source".to_owned()),
+            Self::Closed => {
+                return Err("this process takes no events by HTTP: it was started with another source".to_owned());
+            }
         }
         answer.await.unwrap_or_else(|_| Err("the log ended".to_owned()))
     }

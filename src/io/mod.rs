@@ -4,10 +4,11 @@
 //! Nothing here decides anything about a session; decisions come from the engine below, and the shard
 //! loop above puts the two together.
 
+pub mod api;
 pub mod clock;
 pub mod fleet;
 pub mod halts;
-pub mod http;
+
 pub mod ingest;
 pub mod kafka;
 pub mod ledger;

@@ -85,6 +85,7 @@ impl Compiler<'_> {
             roles: self.named(&table.role, Role::parse, &Role::ALL.map(Role::as_str))?,
             trusts: self.named(&table.trust, Trust::parse, &Trust::ALL.map(Trust::as_str))?,
             tools: self.globs(&table.tool)?,
+            not_tools: self.globs(&table.not_tool)?,
             agents: self.globs(&table.agent)?,
             tenants: self.globs(&table.tenant)?,
         })

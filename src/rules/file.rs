@@ -84,6 +84,9 @@ pub(super) struct WhenTable {
     /// Tool names, with `*` and `?`.
     #[serde(default)]
     pub(super) tool: Names,
+    /// Tool names that are left out, with `*` and `?`.
+    #[serde(default)]
+    pub(super) not_tool: Names,
     /// Agent ids, with `*` and `?`.
     #[serde(default)]
     pub(super) agent: Names,

@@ -14,6 +14,8 @@ pub struct When {
     pub trusts: Vec<Trust>,
     /// Tool names; an event without a tool passes none.
     pub tools: Vec<Glob>,
+    /// Tool names that are left out.
+    pub not_tools: Vec<Glob>,
     /// Agent ids; an event without an agent passes none.
     pub agents: Vec<Glob>,
     /// Tenants.
@@ -24,10 +26,12 @@ impl When {
     /// Whether the rule looks at this event.
     #[must_use]
     pub fn passes(&self, event: &Event<'_>) -> bool {
+        let tool = event.tool.as_ref().map(|tool| tool.name.as_ref());
         allows(&self.kinds, Some(&event.kind))
             && allows(&self.roles, event.role.as_ref())
             && allows(&self.trusts, Some(&event.trust))
-            && names(&self.tools, event.tool.as_ref().map(|tool| tool.name.as_ref()))
+            && names(&self.tools, tool)
+            && !tool.is_some_and(|tool| self.not_tools.iter().any(|glob| glob.matches(tool)))
             && names(&self.agents, event.agent.id.as_deref())
             && names(&self.tenants, Some(&event.tenant))
     }

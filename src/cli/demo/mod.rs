@@ -158,7 +158,11 @@ async fn settle(
         }
         if tokio::time::Instant::now() > deadline {
             let (read, sent) = (running.metrics.events_read(), player.events());
-            bail!("after {DEADLINE:?}: {read} of {sent} events read, {} halts, {} webhooks", seen.halts.len(), seen.delivered);
+            bail!(
+                "after {DEADLINE:?}: {read} of {sent} events read, {} halts, {} webhooks",
+                seen.halts.len(),
+                seen.delivered
+            );
         }
     }
 }

@@ -144,6 +144,7 @@ fn read(recording: &Recording) -> Result<Session> {
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()
         .with_context(|| format!("the recording of `{}`", recording.about))?;
-    let name = events.first().and_then(|event| event.get("session")?.as_str()).context("a recording without a session")?;
+    let name =
+        events.first().and_then(|event| event.get("session")?.as_str()).context("a recording without a session")?;
     Ok(Session { name: name.to_owned(), about: recording.about, benign: recording.benign, events })
 }

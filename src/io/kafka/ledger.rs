@@ -92,7 +92,10 @@ impl KafkaLedger {
                 headers.insert(Header { key, value: Some(value.as_str()) })
             });
             let topic = self.settings.topic(entry.stream);
-            let record = BaseRecord::with_opaque_to(&topic, group.clone()).key(&entry.key).payload(&entry.value).headers(headers);
+            let record = BaseRecord::with_opaque_to(&topic, group.clone())
+                .key(&entry.key)
+                .payload(&entry.value)
+                .headers(headers);
             self.send(record);
         }
     }

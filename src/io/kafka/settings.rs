@@ -111,7 +111,9 @@ impl KafkaSettings {
             self.sasl_password = Some(text.trim_end_matches(['\r', '\n']).to_owned());
         }
         if self.sasl_mechanism.is_some() && self.security_protocol.as_deref().is_none_or(|p| !p.starts_with("sasl")) {
-            return Err("kafka.security_protocol: expected `sasl_ssl` or `sasl_plaintext`, as sasl_mechanism is set".to_owned());
+            return Err(
+                "kafka.security_protocol: expected `sasl_ssl` or `sasl_plaintext`, as sasl_mechanism is set".to_owned()
+            );
         }
         Ok(self)
     }

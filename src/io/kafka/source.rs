@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, SendTimeoutError, bounded};
+use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
@@ -130,7 +130,12 @@ impl SourceContext {
         let low = ends.map_or(0, |(low, _)| low);
         if low > committed {
             let lost = low - committed;
-            tracing::error!(topic, partition, lost, "kafka: records were deleted before they were read; retention is too short");
+            tracing::error!(
+                topic,
+                partition,
+                lost,
+                "kafka: records were deleted before they were read; retention is too short"
+            );
         }
         Begin {
             from: Some(replay_from.max(low)),
@@ -247,7 +252,9 @@ pub fn poll<'c>(
                     return Err(format!("kafka: {reason}"));
                 }
                 let is_missing = code.is_some_and(is_unknown_topic);
-                context.reporter.report(&error, if is_missing { "create the topic, or correct kafka.topics" } else { "reading" });
+                context
+                    .reporter
+                    .report(&error, if is_missing { "create the topic, or correct kafka.topics" } else { "reading" });
             }
         }
         if last_record.elapsed() > STALL_AFTER && context.lag.load(Ordering::Relaxed) > 0 {
@@ -357,8 +364,7 @@ impl Progress for KafkaProgress<'_> {
         let mut offsets = TopicPartitionList::with_capacity(1);
         let mut element = offsets.add_partition(topic, partition);
         element.set_metadata(noted.to_string());
-        let stored =
-            element.set_offset(Offset::Offset(mark.next)).and_then(|()| self.0.store_offsets(&offsets));
+        let stored = element.set_offset(Offset::Offset(mark.next)).and_then(|()| self.0.store_offsets(&offsets));
         if let Err(error) = stored {
             // A partition that was revoked in the meantime; its next owner reads from the last commit.
             tracing::debug!(%error, topic, partition, "kafka: offset not stored");

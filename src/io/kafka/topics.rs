@@ -43,9 +43,8 @@ const WANTED: [Wanted; 4] = [
 /// When a topic cannot be made, or the halts topic would forget halts; says what to do.
 pub async fn prepare(settings: &KafkaSettings) -> Result<(), String> {
     let config = settings.finish(settings.client("admin"));
-    let admin: AdminClient<Reporting> = config
-        .create_with_context(Reporting(Reporter::new("admin")))
-        .map_err(|error| format!("kafka: {error}"))?;
+    let admin: AdminClient<Reporting> =
+        config.create_with_context(Reporting(Reporter::new("admin"))).map_err(|error| format!("kafka: {error}"))?;
     let existing = wait_for_broker(&admin, settings).await?;
     for topic in settings.topics.iter().filter(|topic| !existing.contains(*topic)) {
         tracing::warn!(topic, "kafka: this topic does not exist yet; create it, events are read as soon as it does");

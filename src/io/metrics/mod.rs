@@ -9,9 +9,7 @@ pub mod names;
 use std::sync::Arc;
 
 use prometheus::core::Collector;
-use prometheus::{
-    GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result, TextEncoder,
-};
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result, TextEncoder};
 
 pub use latency::Latency;
 
@@ -87,10 +85,18 @@ impl Metrics {
             webhook_pending: gauges(r, names::WEBHOOK_PENDING, "Webhooks under way", &["endpoint"])?,
             webhook_oldest_pending: registered(
                 r,
-                GaugeVec::new(Opts::new(names::WEBHOOK_OLDEST_PENDING, "Age of the oldest webhook under way"), &["endpoint"])?,
+                GaugeVec::new(
+                    Opts::new(names::WEBHOOK_OLDEST_PENDING, "Age of the oldest webhook under way"),
+                    &["endpoint"],
+                )?,
             )?,
             ledger_errors: counter(r, names::LEDGER_ERRORS, "Ledger writes that failed and were tried again")?,
-            ledger_write_duration: latency(r, names::LEDGER_WRITE_DURATION, "Time until a ledger write is durable", None)?,
+            ledger_write_duration: latency(
+                r,
+                names::LEDGER_WRITE_DURATION,
+                "Time until a ledger write is durable",
+                None,
+            )?,
             kafka_rebalances: counters(r, names::KAFKA_REBALANCES, "Rebalances, by event", &["event"])?,
             kafka_lag: gauges(r, names::KAFKA_LAG, "Records behind the end", &["topic", "partition"])?,
             kafka_lag_seconds: registered(
@@ -107,10 +113,25 @@ impl Metrics {
             sessions_halted: gauge(r, names::SESSIONS_HALTED, "Sessions that are halted")?,
             shards: gauge(r, names::SHARDS, "Shards that this process owns")?,
             ready: gauge(r, names::READY, "1 when ready to answer the gate")?,
-            window_complete: gauges(r, names::WINDOW_COMPLETE, "1 when windows hold their length", &["topic", "partition"])?,
+            window_complete: gauges(
+                r,
+                names::WINDOW_COMPLETE,
+                "1 when windows hold their length",
+                &["topic", "partition"],
+            )?,
             batches_in_flight: gauge(r, names::BATCHES_IN_FLIGHT, "Batches on the way to the ledger")?,
-            event_latency: latency(r, names::EVENT_LATENCY, "From append to decision", Some(names::EVENT_LATENCY_QUANTILE))?,
-            halt_latency: latency(r, names::HALT_LATENCY, "From append to durable halt", Some(names::HALT_LATENCY_QUANTILE))?,
+            event_latency: latency(
+                r,
+                names::EVENT_LATENCY,
+                "From append to decision",
+                Some(names::EVENT_LATENCY_QUANTILE),
+            )?,
+            halt_latency: latency(
+                r,
+                names::HALT_LATENCY,
+                "From append to durable halt",
+                Some(names::HALT_LATENCY_QUANTILE),
+            )?,
             step_duration: latency(r, names::STEP_DURATION, "Time that the engine takes for one event", None)?,
             registry,
         };
