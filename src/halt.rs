@@ -40,6 +40,9 @@ pub struct HaltRecord {
     pub epoch: u64,
     /// When: event time for a rule's halt, wall clock for an operator's order.
     pub at: Millis,
+    /// When it was written to the ledger, by the writer's clock; the engine does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Millis>,
     /// Who: `rule` or the operator's name.
     pub by: String,
     /// Why, in words.
@@ -95,6 +98,7 @@ impl HaltRecord {
             state: HaltState::Halted,
             epoch: before.map_or(0, |b| b.epoch) + 1,
             at: finding.ts,
+            written: None,
             by: "rule".to_owned(),
             reason: format!("{}: {}", finding.title, finding.evidence.summary),
             rule: Some(finding.rule.clone()),
@@ -134,6 +138,7 @@ impl HaltRecord {
             state: order.state,
             epoch,
             at: order.at,
+            written: None,
             by: order.by.clone(),
             reason: order.reason.clone(),
             rule: None,
@@ -156,6 +161,12 @@ impl HaltRecord {
     #[must_use]
     pub fn voids(&self, origin: &Origin) -> bool {
         self.cleared_through.as_ref().is_some_and(|cleared| origin.at_or_before(cleared))
+    }
+
+    /// Since when it is news: events may be much older than their halt, when an old log is read.
+    #[must_use]
+    pub fn news_since(&self) -> Millis {
+        self.written.unwrap_or(self.at)
     }
 
     /// How often the session was released: states alternate, so every second epoch is a release.

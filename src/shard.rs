@@ -169,7 +169,7 @@ impl Shard {
         tally.problems += u64::from(!parsed.problems.is_empty() && !at.silent);
         tally.appended.extend(record.append.filter(|_| !at.silent));
         tally.events += 1;
-        let digest = self.hash_key.short(record.payload);
+        let digest = self.hash_key.digest(record.payload);
         let began = tally.events.is_multiple_of(TIMED_EVERY).then(Instant::now);
         self.engine.step(at, Input::Event { event: &parsed.event, digest }, &mut self.effects);
         tally.step_seconds.extend(began.map(|began| began.elapsed().as_secs_f64()));

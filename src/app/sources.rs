@@ -1,5 +1,6 @@
 //! One function for each place that events come from, and what they have in common.
 
+use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,17 +41,28 @@ pub(super) struct Sources {
 /// how that went.
 pub(super) async fn bring_up(sources: Sources, ended: mpsc::UnboundedSender<Result<(), String>>) {
     let result = match sources.kafka.clone() {
-        Some(settings) => with_kafka(&sources, settings).await,
+        Some(settings) => with_kafka(&sources, settings, &ended).await,
         None => with_local_ledger(&sources).await,
     };
     let _ = ended.send(result);
 }
 
-async fn with_kafka(sources: &Sources, settings: KafkaSettings) -> Result<(), String> {
+async fn with_kafka(
+    sources: &Sources,
+    settings: KafkaSettings,
+    ended: &mpsc::UnboundedSender<Result<(), String>>,
+) -> Result<(), String> {
     tokio::select! {
         prepared = kafka::prepare(&settings) => prepared?,
         () = stopped(&sources.stop) => return Ok(()),
     }
+    // Beside the rest, since some brokers do not answer this: a topic that forgets halts ends the program.
+    let (checked, ended) = (settings.clone(), ended.clone());
+    tokio::spawn(async move {
+        if let Err(error) = kafka::check_halts_topic(&checked).await {
+            let _ = ended.send(Err(error));
+        }
+    });
     let view = {
         let (sources, settings) = (sources.clone(), settings.clone());
         move || follow_halts(&sources, &settings)
@@ -137,7 +149,7 @@ async fn with_local_ledger(sources: &Sources) -> Result<(), String> {
 fn read_file(sources: &Sources, ledger: &Arc<LocalLedger>, path: &Path) -> Result<(), String> {
     let source = lines::file_source(path)?;
     let named = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let input = std::io::BufReader::with_capacity(1 << 20, std::fs::File::open(path).map_err(named)?);
+    let input = BufReader::with_capacity(1 << 20, std::fs::File::open(path).map_err(named)?);
     sources.with_worker(ledger, source.clone(), true, |from, batches| {
         lines::read_lines(input, &source, from, batches, &sources.stop).map_err(named)
     })
@@ -149,8 +161,9 @@ fn read_stdin(sources: &Sources, ledger: &Arc<LocalLedger>) -> Result<(), String
     let source: Arc<str> = Arc::from(STDIN_SOURCE);
     sources.with_worker(ledger, source.clone(), false, |_, batches| {
         let (batches, stop) = (batches.clone(), sources.stop.clone());
-        let reader =
-            std::thread::spawn(move || lines::read_lines(std::io::stdin().lock(), &source, 0, &batches, &stop));
+        let reader = std::thread::spawn(move || {
+            lines::read_lines(BufReader::new(std::io::stdin()), &source, 0, &batches, &stop)
+        });
         while !reader.is_finished() {
             if sources.stop.load(Ordering::Relaxed) {
                 return Ok(());

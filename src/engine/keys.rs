@@ -1,7 +1,8 @@
 //! Keyed 128-bit hashes in place of strings that strangers choose.
 
+use foldhash::fast::FixedState;
 use siphasher::sip128::{Hasher128, SipHasher13};
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher};
 
 /// The secret of the hashes: without it nobody can make two keys collide.
 #[derive(Clone, Copy)]
@@ -17,6 +18,16 @@ impl HashKey {
             hasher.write(part);
         }
         hasher.finish128().as_u128()
+    }
+
+    /// A fast hash of a record's bytes, to tell a retry from a reused id. It has the secret in it, but
+    /// is not meant to withstand an attack: who can write two records can as well write one.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "any 32 bits of it")]
+    pub fn digest(&self, bytes: &[u8]) -> u32 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        FixedState::with_seed(seed).hash_one(bytes) as u32
     }
 
     /// A short hash, where a rare collision does no harm.

@@ -3,7 +3,7 @@
 //! Each is one shard. A file is numbered by lines, so that a restart goes on after the last line whose
 //! effects are durable; standard input has no memory.
 
-use std::io::BufRead;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,7 +78,7 @@ pub fn follow_posted(ledger: &LocalLedger, mut from: i64, batches: &Batches, sto
 /// # Errors
 /// When the input cannot be read.
 pub fn read_lines(
-    mut input: impl BufRead,
+    mut input: BufReader<impl Read>,
     source: &Arc<str>,
     from: i64,
     batches: &Batches,
@@ -88,7 +88,7 @@ pub fn read_lines(
     for offset in 0_i64.. {
         let mut line = Vec::new();
         // One byte more than the limit, so that a line that is too long is known as one.
-        let read = std::io::Read::take(&mut input, EVENT_BYTES_MAX as u64 + 2).read_until(b'\n', &mut line)?;
+        let read = Read::take(&mut input, EVENT_BYTES_MAX as u64 + 2).read_until(b'\n', &mut line)?;
         if read == 0 || stop.load(Ordering::Relaxed) {
             break;
         }
@@ -100,8 +100,8 @@ pub fn read_lines(
             continue;
         }
         batch.push(OwnedRecord { source: source.clone(), offset, append: None, payload });
-        // What is typed or piped slowly is not held back for a full batch.
-        let more_at_hand = input.fill_buf().is_ok_and(|rest| memchr::memchr(b'\n', rest).is_some());
+        // What is typed or piped slowly is not held back for a full batch, and not waited for here.
+        let more_at_hand = memchr::memchr(b'\n', input.buffer()).is_some();
         if (batch.len() >= BATCH_RECORDS || !more_at_hand) && batches.send(std::mem::take(&mut batch)).is_err() {
             return Ok(());
         }
@@ -141,7 +141,7 @@ mod tests {
 
     fn read(text: &[u8], from: i64) -> Vec<(i64, String)> {
         let (batches, received) = crossbeam_channel::unbounded();
-        read_lines(text, &Arc::from("t"), from, &batches, &AtomicBool::new(false)).expect("memory");
+        read_lines(BufReader::new(text), &Arc::from("t"), from, &batches, &AtomicBool::new(false)).expect("memory");
         drop(batches);
         received.iter().flatten().map(|r| (r.offset, String::from_utf8_lossy(&r.payload).into_owned())).collect()
     }

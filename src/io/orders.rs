@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::clock;
 use super::fleet::Fleet;
 use super::halts::HaltView;
 use super::ledger::{Entry, Ledger, Stream, halt_key};
@@ -54,6 +55,8 @@ impl Orders {
 /// # Errors
 /// When it cannot be written as JSON, which its types rule out.
 pub fn entry(record: &HaltRecord, stream: Stream) -> Result<Entry, String> {
-    let value = serde_json::to_vec(record).map_err(|error| format!("halt record as JSON: {error}"))?;
+    let written = record.written.or_else(|| Some(clock::now()));
+    let value = serde_json::to_vec(&HaltRecord { written, ..record.clone() })
+        .map_err(|error| format!("halt record as JSON: {error}"))?;
     Ok(Entry { stream, key: halt_key(&record.tenant, &record.session), value, headers: Vec::new() })
 }

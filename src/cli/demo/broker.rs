@@ -6,7 +6,8 @@ use rdkafka::producer::DefaultProducerContext;
 
 /// The topic of the demo's events.
 pub(super) const TOPIC: &str = "agent-events";
-const PARTITIONS: i32 = 4;
+/// Its partitions.
+pub(super) const PARTITIONS: i32 = 4;
 
 /// A broker that ends with this value.
 pub(super) struct Broker {

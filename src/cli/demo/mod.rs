@@ -82,6 +82,7 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode> {
     let story = Story { silent: args.json };
     story.begin(&running, args.once);
     let player = Player::new(&broker)?;
+    until_assigned(&mut running).await?;
     let seen = if args.once {
         player.play_at_once(&story).await?;
         settle(&mut running, &mut feed, &player, &receiver, &story).await?
@@ -97,6 +98,22 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode> {
     running.stop().await;
     drop(broker);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the consumer group has given out its partitions, so that the latencies that are shown
+/// are those of a running engine and not of its start.
+async fn until_assigned(running: &mut Running) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while running.metrics.shards.get() < i64::from(broker::PARTITIONS) {
+        tokio::select! {
+            ended = running.ended() => { ended?; bail!("the source has ended") }
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+        if tokio::time::Instant::now() > deadline {
+            bail!("the in-process Kafka gave no partitions within {DEADLINE:?}");
+        }
+    }
+    Ok(())
 }
 
 fn config(args: &DemoArgs, broker: &Broker, receiver: &Receiver) -> Result<Config> {

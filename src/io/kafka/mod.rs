@@ -15,5 +15,5 @@ pub use ledger::KafkaLedger;
 pub use outbox::KafkaOutbox;
 pub use settings::{KafkaSettings, Start};
 pub use source::{End, KafkaProgress, Source, SourceContext, poll};
-pub use topics::prepare;
+pub use topics::{check_halts_topic, prepare};
 pub use view::follow;

@@ -36,15 +36,13 @@ const WANTED: [Wanted; 4] = [
     Wanted { stream: Stream::DeadLetters, partitions: 1, config: &[("retention.ms", "1209600000")] },
 ];
 
-/// Waits for the broker, makes the topics that are missing and checks that the halts are kept for ever.
-/// While the broker can't be reached it says so once and goes on trying.
+/// Waits for the broker and makes the topics that are missing. While the broker can't be reached it says
+/// so once and goes on trying.
 ///
 /// # Errors
-/// When a topic cannot be made, or the halts topic would forget halts; says what to do.
+/// When a topic cannot be made; says what to do.
 pub async fn prepare(settings: &KafkaSettings) -> Result<(), String> {
-    let config = settings.finish(settings.client("admin"));
-    let admin: AdminClient<Reporting> =
-        config.create_with_context(Reporting(Reporter::new("admin"))).map_err(|error| format!("kafka: {error}"))?;
+    let admin = admin(settings)?;
     let existing = wait_for_broker(&admin, settings).await?;
     for topic in settings.topics.iter().filter(|topic| !existing.contains(*topic)) {
         tracing::warn!(topic, "kafka: this topic does not exist yet; create it, events are read as soon as it does");
@@ -54,7 +52,7 @@ pub async fn prepare(settings: &KafkaSettings) -> Result<(), String> {
             create(&admin, settings, wanted).await?;
         }
     }
-    check_compaction(&admin, &settings.topic(Stream::Halts)).await
+    Ok(())
 }
 
 async fn wait_for_broker(admin: &AdminClient<Reporting>, settings: &KafkaSettings) -> Result<Vec<String>, String> {
@@ -98,11 +96,20 @@ async fn create(admin: &AdminClient<Reporting>, settings: &KafkaSettings, wanted
     Ok(())
 }
 
-/// A halts topic that deletes by age would un-halt sessions: refused. A broker that does not answer
-/// this question (the in-process one of the demo) is believed.
-async fn check_compaction(admin: &AdminClient<Reporting>, topic: &str) -> Result<(), String> {
+fn admin(settings: &KafkaSettings) -> Result<AdminClient<Reporting>, String> {
+    let config = settings.finish(settings.client("admin"));
+    config.create_with_context(Reporting(Reporter::new("admin"))).map_err(|error| format!("kafka: {error}"))
+}
+
+/// Checks that the halts are kept for ever: a topic that deletes by age would un-halt sessions. A broker
+/// that does not answer this question (the in-process one of the demo) is believed.
+///
+/// # Errors
+/// When the topic would forget halts; says how to mend it.
+pub async fn check_halts_topic(settings: &KafkaSettings) -> Result<(), String> {
+    let (admin, topic) = (admin(settings)?, settings.topic(Stream::Halts));
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
-    let resource = ResourceSpecifier::Topic(topic);
+    let resource = ResourceSpecifier::Topic(&topic);
     let Ok(described) = admin.describe_configs([&resource], &options).await else { return Ok(()) };
     for resource in described.into_iter().flatten() {
         let policy = resource.get("cleanup.policy").and_then(|entry| entry.value.as_deref()).unwrap_or("compact");

@@ -70,7 +70,7 @@ impl Metrics {
             events_rejected: counters(r, names::EVENTS_REJECTED, "Records that were no events", &["reason"])?,
             event_problems: counter(r, names::EVENT_PROBLEMS, "Events with fields that could not be used")?,
             event_duplicates: counter(r, names::EVENT_DUPLICATES, "Events that had been seen before")?,
-            event_clock_clamped: counter(r, names::EVENT_CLOCK_CLAMPED, "Timestamps moved near their append time")?,
+            event_clock_clamped: counter(r, names::EVENT_CLOCK_CLAMPED, "Timestamps moved")?,
             events_after_halt: counter(r, names::EVENTS_AFTER_HALT, "Events of halted sessions")?,
             bytes: counter(r, names::BYTES, "Bytes of records read")?,
             findings: counters(r, names::FINDINGS, "Findings", &["rule", "severity", "action", "mode"])?,
@@ -83,29 +83,12 @@ impl Metrics {
             webhook_deliveries: counters(r, names::WEBHOOK_DELIVERIES, "Webhook attempts", &["endpoint", "outcome"])?,
             webhook_duration: latency(r, names::WEBHOOK_DURATION, "Time of one webhook attempt", None)?,
             webhook_pending: gauges(r, names::WEBHOOK_PENDING, "Webhooks under way", &["endpoint"])?,
-            webhook_oldest_pending: registered(
-                r,
-                GaugeVec::new(
-                    Opts::new(names::WEBHOOK_OLDEST_PENDING, "Age of the oldest webhook under way"),
-                    &["endpoint"],
-                )?,
-            )?,
+            webhook_oldest_pending: seconds(r, names::WEBHOOK_OLDEST_PENDING, "Age of the oldest", &["endpoint"])?,
             ledger_errors: counter(r, names::LEDGER_ERRORS, "Ledger writes that failed and were tried again")?,
-            ledger_write_duration: latency(
-                r,
-                names::LEDGER_WRITE_DURATION,
-                "Time until a ledger write is durable",
-                None,
-            )?,
+            ledger_write_duration: latency(r, names::LEDGER_WRITE_DURATION, "Time until durable", None)?,
             kafka_rebalances: counters(r, names::KAFKA_REBALANCES, "Rebalances, by event", &["event"])?,
             kafka_lag: gauges(r, names::KAFKA_LAG, "Records behind the end", &["topic", "partition"])?,
-            kafka_lag_seconds: registered(
-                r,
-                GaugeVec::new(
-                    Opts::new(names::KAFKA_LAG_SECONDS, "Age of the last record read while there are more, else 0"),
-                    &["topic", "partition"],
-                )?,
-            )?,
+            kafka_lag_seconds: seconds(r, names::KAFKA_LAG_SECONDS, "Age of the last record", &["topic", "partition"])?,
             rules_reload: counters(r, names::RULES_RELOAD, "Attempts to load rules", &["result"])?,
             rules: gauge(r, names::RULES, "Rules in force")?,
             rules_patterns: gauge(r, names::RULES_PATTERNS, "Phrases and keywords in the scanner")?,
@@ -113,26 +96,16 @@ impl Metrics {
             sessions_halted: gauge(r, names::SESSIONS_HALTED, "Sessions that are halted")?,
             shards: gauge(r, names::SHARDS, "Shards that this process owns")?,
             ready: gauge(r, names::READY, "1 when ready to answer the gate")?,
-            window_complete: gauges(
-                r,
-                names::WINDOW_COMPLETE,
-                "1 when windows hold their length",
-                &["topic", "partition"],
-            )?,
+            window_complete: gauges(r, names::WINDOW_COMPLETE, "1 when complete", &["topic", "partition"])?,
             batches_in_flight: gauge(r, names::BATCHES_IN_FLIGHT, "Batches on the way to the ledger")?,
-            event_latency: latency(
-                r,
-                names::EVENT_LATENCY,
-                "From append to decision",
-                Some(names::EVENT_LATENCY_QUANTILE),
-            )?,
+            event_latency: latency(r, names::EVENT_LATENCY, "Append to decision", Some(names::EVENT_LATENCY_QUANTILE))?,
             halt_latency: latency(
                 r,
                 names::HALT_LATENCY,
-                "From append to durable halt",
+                "Append to durable halt",
                 Some(names::HALT_LATENCY_QUANTILE),
             )?,
-            step_duration: latency(r, names::STEP_DURATION, "Time that the engine takes for one event", None)?,
+            step_duration: latency(r, names::STEP_DURATION, "Engine time for one event", None)?,
             registry,
         };
         metrics.publish_constants()?;
@@ -190,6 +163,10 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge> {
 
 fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
     registered(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+fn seconds(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
+    registered(registry, GaugeVec::new(Opts::new(name, help), labels)?)
 }
 
 fn latency(registry: &Registry, name: &str, help: &str, quantiles: Option<&str>) -> Result<Arc<Latency>> {

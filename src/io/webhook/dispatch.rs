@@ -146,7 +146,7 @@ impl Desk {
             tracing::debug!(endpoint = endpoint.name(), id = %record.id, at = %record.at, "a halt is too old to be told");
             return self.shared.counted("expired", 1);
         }
-        if self.tracker.begin(position, &record.id, record.at) {
+        if self.tracker.begin(position, &record.id, record.news_since()) {
             let delivery =
                 Delivery { shared: self.shared.clone(), stop: self.stop.clone(), record, begun: Instant::now() };
             self.deliveries.spawn(delivery.run());
@@ -164,7 +164,7 @@ impl Desk {
             Err(error) if error.is_cancelled() => {}
             // Its record stays under way in the books and comes again after a restart.
             Err(error) => {
-                tracing::error!(endpoint = self.shared.endpoint.name(), %error, "a webhook delivery failed inside")
+                tracing::error!(endpoint = self.shared.endpoint.name(), %error, "a webhook delivery failed inside");
             }
         }
     }

@@ -68,7 +68,7 @@ impl Endpoint {
 
     /// How long the record may still be tried; negative when it is too old.
     pub(super) fn time_left(&self, record: &HaltRecord) -> Span {
-        record.at + self.max_age - clock::now()
+        record.news_since() + self.max_age - clock::now()
     }
 
     /// Sends the record once. The signature is of this moment, the id stays the same.

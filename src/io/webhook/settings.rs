@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn error(settings: &[WebhookSettings]) -> String {
-        let error = endpoints(settings).err().expect("refused").to_string();
+        let error = endpoints(settings).expect_err("refused").to_string();
         assert!(!error.contains("MDEyMz") && !error.contains("token"), "{error}");
         error
     }

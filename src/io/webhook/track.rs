@@ -190,6 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_was_lost_is_noted_again_as_far_as_it_is_read_again() {
+        let mut tracker = Tracker::default();
+        for (offset, id) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
+            assert!(take(&mut tracker, &at(0, offset), id));
+        }
+        ["a", "b", "c"].into_iter().for_each(|id| tracker.end(id));
+        assert_eq!(tracker.advance(), [at(0, 2)]);
+        // The broker knows of nothing: the partition begins again, while `d` is still under way.
+        for (offset, id) in [(0, "a"), (1, "b")] {
+            assert!(!take(&mut tracker, &at(0, offset), id));
+            assert_eq!(tracker.advance(), [at(0, offset)]);
+        }
+    }
+
+    #[test]
     fn old_ids_are_forgotten() {
         let mut recent = Recent::default();
         (0..=RECENT_IDS).for_each(|n| recent.insert(&n.to_string()));
