@@ -76,5 +76,7 @@ pub const REASON_CHARS_MAX: usize = 1_000;
 pub const PAGE_MAX: usize = 1_000;
 /// Webhook deliveries under way at once for one endpoint.
 pub const WEBHOOK_IN_FLIGHT: usize = 16;
+/// Webhooks of one endpoint that are held at once, under way or waiting for their next try.
+pub const WEBHOOK_HELD: usize = 1_024;
 /// Webhook endpoints.
 pub const WEBHOOKS_MAX: usize = 32;

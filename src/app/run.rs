@@ -18,7 +18,7 @@ use super::rules::load_rules;
 use super::sources::{Sources, bring_up};
 use crate::config::Config;
 use crate::engine::{HashKey, Program, Settings};
-use crate::finding::Finding;
+use crate::finding::{Finding, Mode};
 use crate::io::api::{self, Api};
 use crate::io::fleet::Fleet;
 use crate::io::halts::HaltView;
@@ -71,6 +71,7 @@ pub struct Running {
     program: watch::Sender<Arc<Program>>,
     fleet: Fleet,
     rule_paths: Vec<std::path::PathBuf>,
+    shadow: bool,
 }
 
 /// Starts everything.
@@ -83,7 +84,7 @@ pub async fn start(config: Config, kind: SourceKind, hooks: Hooks) -> Result<Run
     let listener = api::bind(config.http.listen).await?;
     let address = listener.local_addr().context("the address just bound")?;
     let metrics = Arc::new(Metrics::new().context("the metrics")?);
-    note_rules(&metrics, &program);
+    note_rules(&metrics, &program, config.rules.shadow);
     let kafka = (kind == SourceKind::Kafka).then(|| config.kafka.clone().resolve()).transpose();
     let kafka = kafka.map_err(|error| anyhow!("{error}"))?;
     let ledger = open_ledger(&config, kafka.as_ref())?;
@@ -112,7 +113,7 @@ pub async fn start(config: Config, kind: SourceKind, hooks: Hooks) -> Result<Run
     let source = tokio::spawn(bring_up(sources, ended_in));
     let deps = webhook::Deps { metrics: metrics.clone(), ledger: ledger.clone(), told: hooks.delivered };
     let webhooks = start_webhooks(endpoints, kafka, &ledger, &deps, &stopping)?;
-    let rule_paths = config.rules.paths;
+    let (rule_paths, shadow) = (config.rules.paths, config.rules.shadow);
     Ok(Running {
         address,
         metrics,
@@ -126,6 +127,7 @@ pub async fn start(config: Config, kind: SourceKind, hooks: Hooks) -> Result<Run
         program: program_in,
         fleet,
         rule_paths,
+        shadow,
     })
 }
 
@@ -146,7 +148,7 @@ impl Running {
         match load_rules(&self.rule_paths) {
             Ok(program) => {
                 tracing::info!(rules = program.rules().rules.len(), hash = %program.rules().hash, "rules loaded");
-                note_rules(&self.metrics, &program);
+                note_rules(&self.metrics, &program, self.shadow);
                 self.fleet.replace_rules(&program);
                 self.program.send_replace(program);
                 self.metrics.rules_reload.with_label_values(&["success"]).inc();
@@ -208,9 +210,15 @@ fn random_key() -> Result<HashKey> {
     Ok(HashKey(key))
 }
 
-fn note_rules(metrics: &Metrics, program: &Program) {
+fn note_rules(metrics: &Metrics, program: &Program, shadow: bool) {
     metrics.rules.set(i64::try_from(program.rules().rules.len()).unwrap_or(i64::MAX));
     metrics.rules_patterns.set(i64::try_from(program.patterns()).unwrap_or(i64::MAX));
+    // A counter that first shows itself at 1 has not increased, for Prometheus: begin each at 0.
+    for rule in &program.rules().rules {
+        metrics.halts.with_label_values(&[&*rule.id]);
+        let mode = if shadow { Mode::Shadow } else { rule.mode };
+        metrics.findings.with_label_values(&[&*rule.id, rule.severity.as_str(), rule.action.as_str(), mode.as_str()]);
+    }
 }
 
 fn api(

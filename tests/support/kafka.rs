@@ -25,47 +25,47 @@ impl Kafka {
 
     /// Creates a topic.
     pub fn topic(&self, name: &str, partitions: u32) {
-        self.run(&["topic", &self.directory, name, &partitions.to_string()], "");
+        run(&["topic", &self.directory, name, &partitions.to_string()], "");
     }
 
     /// Sends records with Kafka's console producer.
     pub fn produce(&self, topic: &str, records: &[(String, String)]) {
         let lines: String = records.iter().map(|(key, value)| format!("{key}\t{value}\n")).collect();
-        self.run(&["produce", &self.directory, topic], &lines);
+        run(&["produce", &self.directory, topic], &lines);
     }
 
     /// Reads `count` records from the beginning with Kafka's console consumer: keys and values.
     pub fn consume(&self, topic: &str, count: usize) -> Vec<(String, String)> {
-        let text = self.run(&["consume", &self.directory, topic, &count.to_string()], "");
+        let text = run(&["consume", &self.directory, topic, &count.to_string()], "");
         let split = |line: &str| line.split_once('\t').map(|(key, value)| (key.to_owned(), value.to_owned()));
         text.lines().filter_map(split).collect()
     }
 
     /// Number of records in a topic, by Kafka's own offsets tool.
     pub fn count(&self, topic: &str) -> u64 {
-        let text = self.run(&["tool", &self.directory, "org.apache.kafka.tools.GetOffsetShell", "--topic", topic], "");
+        let text = run(&["tool", &self.directory, "org.apache.kafka.tools.GetOffsetShell", "--topic", topic], "");
         text.lines().filter_map(|line| line.rsplit(':').next()?.trim().parse::<u64>().ok()).sum()
     }
 
     /// The settings of a topic, as Kafka's own tool prints them.
     pub fn describe(&self, topic: &str) -> String {
         let class = "org.apache.kafka.tools.TopicCommand";
-        self.run(&["tool", &self.directory, class, "--describe", "--topic", topic], "")
+        run(&["tool", &self.directory, class, "--describe", "--topic", topic], "")
     }
+}
 
-    fn run(&self, args: &[&str], input: &str) -> String {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka");
-        let mut child = Command::new(script)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tests/kafka starts");
-        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads its input");
-        let output = child.wait_with_output().expect("it ends");
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "tests/kafka {args:?}: {out}{err}");
-        out.into_owned()
-    }
+fn run(args: &[&str], input: &str) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka");
+    let mut child = Command::new(script)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("tests/kafka starts");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads its input");
+    let output = child.wait_with_output().expect("it ends");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "tests/kafka {args:?}: {out}{err}");
+    out.into_owned()
 }

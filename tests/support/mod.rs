@@ -6,6 +6,7 @@
 pub mod engine;
 pub mod http;
 pub mod kafka;
+pub mod prometheus;
 pub mod webhooks;
 
 use std::time::{Duration, Instant};

@@ -22,6 +22,8 @@ const PAGE: usize = 100;
 
 /// Tenant and session.
 type Names = (Arc<str>, Arc<str>);
+/// What the view and what the shards say of a session.
+type Known = (Option<HaltRecord>, Option<SessionView>);
 
 /// `?tenant=&session=&state=&limit=`
 #[derive(Deserialize)]
@@ -63,7 +65,7 @@ impl Filter {
 
 /// Sessions that were active last, and every halted one, whether or not a shard here has seen it.
 pub(super) async fn list(State(api): State<Arc<Api>>, Query(filter): Query<Filter>) -> Json<Value> {
-    let mut rows: BTreeMap<Names, (Option<HaltRecord>, Option<SessionView>)> = BTreeMap::new();
+    let mut rows: BTreeMap<Names, Known> = BTreeMap::new();
     for record in api.halts.all().into_iter().filter(|record| filter.is_of_tenant(&record.tenant)) {
         rows.insert((record.tenant.clone(), record.session.clone()), (Some(record), None));
     }
@@ -71,7 +73,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, Query(filter): Query<Filte
         let names = (view.tenant.clone(), view.session.clone());
         rows.entry(names).or_default().1 = Some(view);
     }
-    let mut sessions: Vec<(Names, (Option<HaltRecord>, Option<SessionView>))> =
+    let mut sessions: Vec<(Names, Known)> =
         rows.into_iter().filter(|(_, (halt, _))| wants(&filter, halt.as_ref())).collect();
     // Halted ones first, then by last activity.
     sessions.sort_by_key(|(_, (halt, view))| {

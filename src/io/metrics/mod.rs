@@ -13,7 +13,7 @@ use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opt
 
 pub use latency::Latency;
 
-use crate::event::Kind;
+use crate::event::{Kind, Reason};
 
 /// Every metric of one process.
 #[derive(Debug)]
@@ -109,6 +109,7 @@ impl Metrics {
             registry,
         };
         metrics.publish_constants()?;
+        metrics.begin_at_zero();
         Ok(metrics)
     }
 
@@ -133,6 +134,16 @@ impl Metrics {
     #[must_use]
     pub fn events_read(&self) -> u64 {
         Kind::ALL.iter().map(|kind| self.events.with_label_values(&[kind.as_str()]).get()).sum()
+    }
+
+    /// A counter that first shows itself at 1 has not increased, for Prometheus.
+    fn begin_at_zero(&self) {
+        Kind::ALL.iter().for_each(|kind| drop(self.events.with_label_values(&[kind.as_str()])));
+        Reason::ALL.iter().for_each(|reason| drop(self.events_rejected.with_label_values(&[reason.as_str()])));
+        ["allow", "deny"].iter().for_each(|decision| drop(self.gate_requests.with_label_values(&[decision])));
+        ["assign", "revoke"].iter().for_each(|event| drop(self.kafka_rebalances.with_label_values(&[event])));
+        ["success", "failure"].iter().for_each(|result| drop(self.rules_reload.with_label_values(&[result])));
+        self.halts.with_label_values(&["operator"]);
     }
 
     fn publish_constants(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! Each record is a task of its own that waits out its retries. Requests under way at once are bounded
 //! by [`WEBHOOK_IN_FLIGHT`]; records that are held, most of them waiting for their next try, by
-//! [`RECORDS_HELD_MAX`]. Were both one bound, a receiver that refuses sixteen records for good would
+//! [`WEBHOOK_HELD`]. Were both one bound, a receiver that refuses sixteen records for good would
 //! hear of no other for a day.
 //!
 //! A record that was read is noted as done when the receiver has taken it or its dead letter is
@@ -23,10 +23,8 @@ use crate::io::clock;
 use crate::io::ledger::{Entry, Ledger, Stream, halt_key};
 use crate::io::metrics::Metrics;
 use crate::io::outbox::{Outbox, Position};
-use crate::limits::WEBHOOK_IN_FLIGHT;
+use crate::limits::{WEBHOOK_HELD, WEBHOOK_IN_FLIGHT};
 
-/// Records of one endpoint that are held at once, under way or waiting for their next try.
-const RECORDS_HELD_MAX: usize = 1_024;
 /// How often the age of the oldest is refreshed.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop waits for requests that are under way. Cutting them off loses nothing, but the
@@ -132,7 +130,7 @@ impl Desk {
     }
 
     fn has_room(&self) -> bool {
-        !self.disabled && self.tracker.count() < RECORDS_HELD_MAX
+        !self.disabled && self.tracker.count() < WEBHOOK_HELD
     }
 
     fn take(&mut self, position: &Position, record: HaltRecord) {
@@ -183,7 +181,7 @@ impl Desk {
     }
 
     /// Moves the place in the outbox and refreshes the gauges.
-    #[expect(clippy::cast_possible_wrap, reason = "at most RECORDS_HELD_MAX")]
+    #[expect(clippy::cast_possible_wrap, reason = "at most WEBHOOK_HELD")]
     fn note(&mut self, outbox: &mut Outbox) {
         for position in self.tracker.advance() {
             outbox.done_through(&position);
