@@ -221,9 +221,9 @@ fn an_operator_halts_and_releases_and_a_restart_respects_it() {
 #[test]
 fn sasl_and_tls_connect_and_a_wrong_password_says_so() {
     let Some(kafka) = Kafka::get() else { return };
-    let (address, certs) = match (std::env::var("HALTLINE_TEST_KAFKA_SASL_SSL"), std::env::var("HALTLINE_TEST_CERTS")) {
-        (Ok(address), Ok(certs)) => (address, certs),
-        _ => panic!("tests/run sets HALTLINE_TEST_KAFKA_SASL_SSL and HALTLINE_TEST_CERTS"),
+    let (address, certs) = (std::env::var("HALTLINE_TEST_KAFKA_SASL_SSL"), std::env::var("HALTLINE_TEST_CERTS"));
+    let (Ok(address), Ok(certs)) = (address, certs) else {
+        panic!("tests/run sets HALTLINE_TEST_KAFKA_SASL_SSL and HALTLINE_TEST_CERTS")
     };
     let secure = |password: &str| {
         format!(
