@@ -42,7 +42,7 @@ pub(super) struct Sources {
 pub(super) async fn bring_up(sources: Sources, ended: mpsc::UnboundedSender<Result<(), String>>) {
     let result = match sources.kafka.clone() {
         Some(settings) => with_kafka(&sources, settings, &ended).await,
-        None => with_local_ledger(&sources).await,
+        None => with_local_ledger(&sources, &ended).await,
     };
     let _ = ended.send(result);
 }
@@ -125,10 +125,17 @@ fn read_kafka(sources: &Sources, settings: &KafkaSettings) -> Result<(), String>
     }
 }
 
-async fn with_local_ledger(sources: &Sources) -> Result<(), String> {
+async fn with_local_ledger(sources: &Sources, ended: &mpsc::UnboundedSender<Result<(), String>>) -> Result<(), String> {
     let Ledger::Local(ledger) = sources.shared.ledger.clone() else {
         return Err("a source without Kafka needs the embedded ledger".to_owned());
     };
+    let (watched, ended) = (ledger.clone(), ended.clone());
+    tokio::spawn(async move {
+        while !watched.is_poisoned() {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        let _ = ended.send(Err("the ledger cannot be written any more; mend its disk and start again".to_owned()));
+    });
     for record in ledger.halts()? {
         sources.shared.halts.apply(&record);
     }

@@ -161,6 +161,10 @@ impl<'a> Draft<'a> {
             let detail = format!("expected a `session` of at most {ID_BYTES_MAX} bytes");
             return Err(self.reject(Reason::MissingField, &detail));
         }
+        if self.tenant.as_ref().is_some_and(|tenant| tenant.len() > ID_BYTES_MAX) {
+            let detail = format!("expected a `tenant` of at most {ID_BYTES_MAX} bytes");
+            return Err(self.reject(Reason::MissingField, &detail));
+        }
         let Some(kind_name) = &self.kind else {
             return Err(self.reject(Reason::MissingField, "expected `kind`, got none"));
         };
@@ -204,7 +208,7 @@ impl<'a> Draft<'a> {
                 .as_ref()
                 .filter(|s| !s.is_empty() && s.len() <= ID_BYTES_MAX)
                 .map(ToString::to_string),
-            tenant: self.tenant.as_ref().filter(|t| !t.is_empty()).map(ToString::to_string),
+            tenant: self.tenant.as_ref().filter(|t| !t.is_empty() && t.len() <= ID_BYTES_MAX).map(ToString::to_string),
         }
     }
 
@@ -232,7 +236,7 @@ impl<'de> Fields<'de> for Draft<'de> {
             0 => self.version = Some(map.next_value()?),
             1 => self.id = map.next_value::<Loose<'de>>()?.short_text("id", ID_BYTES_MAX, problems),
             2 => self.ts = timestamp(map.next_value()?, problems),
-            3 => self.tenant = map.next_value::<Loose<'de>>()?.short_text("tenant", ID_BYTES_MAX, problems),
+            3 => self.tenant = map.next_value::<Loose<'de>>()?.text("tenant", problems),
             4 => self.session = map.next_value::<Loose<'de>>()?.text("session", problems),
             5 => self.turn = map.next_value::<Loose<'de>>()?.uint("turn", problems),
             6 => self.seq = map.next_value::<Loose<'de>>()?.uint("seq", problems),

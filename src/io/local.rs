@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -46,6 +47,7 @@ pub struct LocalLedger {
     jobs: Sender<Job>,
     halted: Arc<Notify>,
     events_ready: Receiver<()>,
+    poisoned: Arc<AtomicBool>,
 }
 
 enum Job {
@@ -85,12 +87,20 @@ impl LocalLedger {
         let (jobs, queue) = unbounded();
         let (events_added, events_ready) = bounded(1);
         let halted = Arc::new(Notify::new());
-        let writer = Writer { db: db.clone(), queue, halted: halted.clone(), events_added, progress: BTreeMap::new() };
+        let poisoned = Arc::new(AtomicBool::new(false));
+        let writer = Writer {
+            db: db.clone(),
+            queue,
+            halted: halted.clone(),
+            events_added,
+            progress: BTreeMap::new(),
+            poisoned: poisoned.clone(),
+        };
         std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| named(&error))?;
-        Ok(Arc::new(Self { db, jobs, halted, events_ready }))
+        Ok(Arc::new(Self { db, jobs, halted, events_ready, poisoned }))
     }
 
     /// Makes a group of entries durable in one transaction and then calls `done`.
@@ -106,6 +116,12 @@ impl LocalLedger {
     /// Notes how far a source has come; durable within a second or with the next write.
     pub fn save_progress(&self, source: &str, mark: Mark) {
         self.submit(Job::Progress(source.to_owned(), mark));
+    }
+
+    /// Whether a write has failed: nothing more is taken, and the program should end.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
     }
 
     /// Waits until everything that was submitted before is durable.
@@ -223,6 +239,7 @@ struct Writer {
     events_added: Sender<()>,
     /// Progress that waits for a commit.
     progress: BTreeMap<String, Mark>,
+    poisoned: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -246,6 +263,7 @@ impl Writer {
             {
                 tracing::error!(error = %why, "the ledger could not be written; it takes nothing more until a restart");
                 poison = Some(why.clone());
+                self.poisoned.store(true, Ordering::Release);
             }
             self.tell(jobs, &result);
         }

@@ -92,7 +92,7 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode> {
     let summary = summary(&seen, &player, &receiver);
     if args.json {
         println!("{summary}");
-    } else {
+    } else if args.once {
         story.end(&seen, &player);
     }
     running.stop().await;
@@ -120,6 +120,8 @@ fn config(args: &DemoArgs, broker: &Broker, receiver: &Receiver) -> Result<Confi
     let mut config = Config::default();
     config.kafka.brokers = broker.address();
     config.kafka.topics = vec![broker::TOPIC.to_owned()];
+    // The in-process broker keeps a fetch until its time is over, where a real one answers at once.
+    config.kafka.librdkafka.insert("fetch.wait.max.ms".to_owned(), "5".to_owned());
     config.webhooks = vec![receiver.endpoint()?];
     let is_free = std::net::TcpListener::bind(args.listen).is_ok();
     config.http.listen = args.listen;
@@ -188,6 +190,8 @@ impl Seen {
     /// Waits for one thing to happen.
     async fn take(&mut self, feed: &mut Feed, story: &Story) {
         tokio::select! {
+            // A finding is told before the halt that follows from it.
+            biased;
             Some(finding) = feed.found.recv() => self.finding(&finding, story),
             Some(notice) = feed.halted.recv() => self.halt(notice, story),
             Some(delivered) = feed.delivered.recv() => self.delivery(&delivered, story),

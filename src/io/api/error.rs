@@ -1,33 +1,62 @@
-//! Errors of the API: `{"error":{"code","message"}}`, and the message says what was expected.
+//! Every answer that is not the one that was asked for: a status, a code for programs, and a sentence
+//! for people that says what was expected.
 
 use axum::Json;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// One error.
+use crate::limits::HTTP_BODY_BYTES_MAX;
+
+/// Seconds after which a caller should try again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// An error of the control API.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// Seconds after which the same request may go through.
-    retry_after: Option<u32>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None }
+        Self { status, code, message: message.into() }
     }
 
-    /// The body or a parameter is not what it should be.
-    pub(super) fn malformed(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", message)
+    /// A request that can't be read at all.
+    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// Not now, but soon perhaps.
+    /// A request that can be read, but not be meant.
+    pub(super) fn unusable(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// Something that may be different in a second.
     pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
-        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message) }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+    }
+
+    /// The ledger was not read to its end, so nobody here knows who is halted.
+    pub(super) fn not_ready() -> Self {
+        Self::unavailable("not_ready", "expected the halts to be known; they are still being read, see /readyz")
+    }
+
+    pub(super) fn too_large() -> Self {
+        let message = format!("expected a body of at most {HTTP_BODY_BYTES_MAX} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::too_large();
+        }
+        Self::bad_request("bad_body", format!("expected a whole body: {}", rejection.body_text()))
     }
 }
 
@@ -35,18 +64,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = Json(json!({"error": {"code": self.code, "message": self.message}}));
         let mut response = (self.status, body).into_response();
-        if let Some(value) = self.retry_after.and_then(|seconds| seconds.to_string().parse().ok()) {
-            response.headers_mut().insert("retry-after", value);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response
     }
-}
-
-pub(super) async fn no_route(uri: Uri) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "no_route", format!("no route {}; the routes are in the README", uri.path()))
-}
-
-pub(super) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
-    let message = format!("{} does not take {method}; the Allow header says what it takes", uri.path());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
 }

@@ -1,90 +1,75 @@
-//! `POST /v1/gate`: may this session go on?
+//! `POST /v1/gate`: may this session's next action go ahead?
 //!
-//! One look-up under a shared lock. While the halts are not known it does not answer: not knowing is
-//! not allowing, and what the caller does then is the caller's own policy.
+//! Decided from the halts view alone, by one look-up: it waits for no worker, no ledger and no Kafka.
+//! The proposed action is not looked at yet.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::answer::HaltBody;
 use super::error::ApiError;
-use crate::event::TENANT_DEFAULT;
-use crate::finding::Severity;
-use crate::halt::HaltRecord;
-use crate::time::Millis;
+use super::request::{JsonBody, Name, Names, Shape};
 
-/// How long a client may keep an answer, in milliseconds.
+/// How long a caller may go on with an answer.
 const TTL_MS: u64 = 1_000;
 
-/// Unknown fields (the proposed action) are ignored: only the halt state decides for now.
+/// What is needed of the question; `agent` and `action` are passed over.
 #[derive(Deserialize)]
-struct Question {
-    session: String,
-    #[serde(default)]
-    tenant: Option<String>,
+pub(super) struct Question {
+    session: Name,
+    tenant: Option<Name>,
+}
+
+impl Shape for Question {
+    const EXPECTED: &'static str =
+        r#"{"session":"…","tenant":"…","agent":"…","action":{…}}, of which only session is required"#;
 }
 
 #[derive(Serialize)]
-pub(super) struct Answer {
+struct Answer<'a> {
     decision: &'static str,
     halted: bool,
-    halt: Option<Halt>,
-    rule: Option<Arc<str>>,
-    reason: Option<String>,
+    halt: Option<HaltBody<'a>>,
+    rule: Option<&'a str>,
+    reason: Option<&'a str>,
     ttl_ms: u64,
     rev: u64,
 }
 
-#[derive(Serialize)]
-struct Halt {
-    id: String,
-    rule: Option<Arc<str>>,
-    severity: Option<Severity>,
-    since: Millis,
-    by: String,
-    reason: String,
-    epoch: u64,
-}
-
-pub(super) async fn gate(State(api): State<Arc<Api>>, body: Bytes) -> Result<Json<Answer>, ApiError> {
+pub(super) async fn ask(State(api): State<Arc<Api>>, question: Result<JsonBody<Question>, ApiError>) -> Response {
     let began = Instant::now();
-    let question: Question = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::malformed(format!("expected {{\"session\":…,\"tenant\":…}}: {error}")))?;
-    if !api.halts.is_complete() {
-        return Err(ApiError::unavailable("not_ready", "the halts are not known yet"));
-    }
-    let rev = api.halts.revision();
-    let record = api.halts.get(question.tenant.as_deref().unwrap_or(TENANT_DEFAULT), &question.session);
-    let answer = answer(record.filter(HaltRecord::is_halted), rev);
-    api.metrics.gate_requests.with_label_values(&[answer.decision]).inc();
+    let (decision, response) = match question.and_then(|JsonBody(question)| decide(&api, question)) {
+        Ok((decision, response)) => (decision, response),
+        Err(error) => ("error", error.into_response()),
+    };
+    api.metrics.gate_requests.with_label_values(&[decision]).inc();
     api.metrics.gate_duration.record_seconds(began.elapsed().as_secs_f64());
-    Ok(Json(answer))
+    response
 }
 
-fn answer(halted: Option<HaltRecord>, rev: u64) -> Answer {
-    let Some(record) = halted else {
-        return Answer { decision: "allow", halted: false, halt: None, rule: None, reason: None, ttl_ms: TTL_MS, rev };
-    };
-    Answer {
-        decision: "deny",
-        halted: true,
-        rule: record.rule.clone(),
-        reason: Some(record.reason.clone()),
-        halt: Some(Halt {
-            id: record.id,
-            rule: record.rule,
-            severity: record.severity,
-            since: record.at,
-            by: record.by,
-            reason: record.reason,
-            epoch: record.epoch,
-        }),
+fn decide(api: &Api, Question { session, tenant }: Question) -> Result<(&'static str, Response), ApiError> {
+    let names = Names::checked(tenant, session).map_err(|what| ApiError::unusable("bad_session", what))?;
+    if !api.halts.is_complete() {
+        return Err(ApiError::not_ready());
+    }
+    // Read first: an answer must not claim a newer revision than it was made from.
+    let rev = api.halts.revision();
+    let record = api.halts.get(&names.tenant, &names.session).filter(|record| record.is_halted());
+    let decision = if record.is_some() { "deny" } else { "allow" };
+    let answer = Answer {
+        decision,
+        halted: record.is_some(),
+        halt: record.as_ref().map(HaltBody::of),
+        rule: record.as_ref().and_then(|record| record.rule.as_deref()),
+        reason: record.as_ref().map(|record| record.reason.as_str()),
         ttl_ms: TTL_MS,
         rev,
-    }
+    };
+    Ok((decision, Json(answer).into_response()))
 }

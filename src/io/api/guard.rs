@@ -1,125 +1,152 @@
-//! What every route shares: bounds on size, time and number of requests, names that it answers to,
-//! content types, security headers, counts.
+//! What every request passes: the right host, a size, room, a time limit; and what every answer gets:
+//! security headers, a count.
 //!
-//! Without tokens, two things keep a web page in some browser on this machine from giving orders: the
-//! Host header must be a loopback name (a page that rebinds its own name to 127.0.0.1 sends its own),
-//! and a post must be JSON (which a page of another origin cannot send unasked).
+//! There are no tokens yet, so the API trusts whoever reaches the loopback address. A browser on the
+//! same machine reaches it, too, on behalf of any page that is open in it. Two checks keep such pages
+//! out: the `Host` header must name a loopback address (a page whose own name was pointed here by DNS
+//! names itself), and what changes something must be of a content type that a foreign page cannot send
+//! without asking first. Nothing answers that question: there is no CORS.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Api;
 use super::error::ApiError;
+use crate::io::metrics::Metrics;
 use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_CONCURRENCY_MAX, HTTP_TIMEOUT};
 
-const CONTENT_TYPES: [&str; 3] = ["application/json", "application/x-ndjson", "application/ndjson"];
-/// Everything from here, nothing from elsewhere, no markup from strings.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// For answers that are no pages: a browser that shows one all the same runs nothing in it.
+const NO_CONTENT_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// State of the guard.
-#[derive(Clone)]
+/// What the middleware needs.
 pub(super) struct Guard {
-    api: Arc<Api>,
-    slots: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    events: Arc<Semaphore>,
+    orders: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+/// Room for one request, given back when the last clone is dropped: work that goes on behind an answer
+/// that came too late keeps its room.
+#[derive(Clone)]
+pub(super) struct Room {
+    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 impl Guard {
-    pub(super) fn new(api: Arc<Api>) -> Self {
-        Self { api, slots: Arc::new(Semaphore::new(HTTP_CONCURRENCY_MAX)) }
+    /// Events and orders wait for the ledger, so each kind has room of its own: when the ledger is slow
+    /// they must not keep the gate from answering.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        let room = |share| Arc::new(Semaphore::new(HTTP_CONCURRENCY_MAX / share));
+        Self { metrics, events: room(4), orders: room(4), others: room(2) }
+    }
+
+    fn room(&self, route: &str) -> Result<Room, ApiError> {
+        let (semaphore, what) = match route {
+            "/v1/events" => (&self.events, "posts of events"),
+            _ if route.ends_with("/halt") || route.ends_with("/resume") => (&self.orders, "orders"),
+            _ => (&self.others, "requests"),
+        };
+        let permit = semaphore.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| ApiError::unavailable("busy", format!("expected fewer {what} at once")))?;
+        Ok(Room { _permit: Arc::new(permit) })
     }
 }
 
-/// Lets a request through, or says why not; counts it either way.
-pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+/// The middleware around every route, known or not.
+pub(super) async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let mut response = match pass(&guard, request, next).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
+    let admitted = admit(&guard, &route, &mut request);
+    let answered = match admitted {
+        Ok(()) => tokio::time::timeout(HTTP_TIMEOUT, next.run(request)).await.map_err(|_| too_slow()),
+        Err(refused) => Err(refused),
     };
-    secure(response.headers_mut());
-    let status = response.status();
-    guard.api.metrics.http_requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    harden(response.headers_mut());
+    guard.metrics.http_requests.with_label_values(&[route.as_str(), response.status().as_str()]).inc();
     response
 }
 
-async fn pass(guard: &Guard, request: Request, next: Next) -> Result<Response, ApiError> {
-    check_host(request.headers(), request.uri().host())?;
-    check_content_type(&request)?;
-    let Ok(_slot) = guard.slots.try_acquire() else {
-        return Err(ApiError::unavailable("busy", "too many requests at once"));
-    };
-    let work = async {
-        let request = with_whole_body(request).await?;
-        Ok(next.run(request).await)
-    };
-    match tokio::time::timeout(HTTP_TIMEOUT, work).await {
-        Ok(answer) => answer,
-        Err(_) => Err(ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "timeout",
-            format!("expected the request to be done within {} s", HTTP_TIMEOUT.as_secs()),
-        )),
+/// Lets only such POSTs through whose content type a foreign page cannot send.
+pub(super) async fn json_only(request: Request, next: Next) -> Response {
+    if *request.method() == Method::POST && !is_json(request.headers()) {
+        let message = "expected content-type application/json or application/x-ndjson";
+        return ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_content_type", message).into_response();
+    }
+    next.run(request).await
+}
+
+fn admit(guard: &Guard, route: &str, request: &mut Request) -> Result<(), ApiError> {
+    if !is_for_loopback(request.uri(), request.headers()) {
+        let message = "expected a Host header that names this machine: localhost, 127.0.0.1 or [::1]";
+        return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, "bad_host", message));
+    }
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > HTTP_BODY_BYTES_MAX) {
+        return Err(ApiError::too_large());
+    }
+    request.extensions_mut().insert(guard.room(route)?);
+    Ok(())
+}
+
+fn too_slow() -> ApiError {
+    let seconds = HTTP_TIMEOUT.as_secs();
+    ApiError::unavailable(
+        "timeout",
+        format!("expected to be done within {seconds} s; what was asked for may still happen"),
+    )
+}
+
+/// Every name that the request gives to whom it is meant for must be a loopback one.
+fn is_for_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let named = uri.host().is_none_or(is_loopback);
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => named && host.to_str().is_ok_and(|host| is_loopback(without_port(host))),
+        // HTTP/2 says it in the address only.
+        (None, None) => named && uri.host().is_some(),
+        _ => false,
     }
 }
 
-/// Reads the body up to the bound, so that a slow or endless one ends here.
-async fn with_whole_body(request: Request) -> Result<Request, ApiError> {
-    let (parts, body) = request.into_parts();
-    let bytes = axum::body::to_bytes(body, HTTP_BODY_BYTES_MAX).await.map_err(|_| {
-        let message = format!("expected a body of at most {HTTP_BODY_BYTES_MAX} bytes");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-    })?;
-    Ok(Request::from_parts(parts, Body::from(bytes)))
-}
-
-fn check_host(headers: &HeaderMap, of_uri: Option<&str>) -> Result<(), ApiError> {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(of_uri).unwrap_or_default();
-    if is_loopback(host) {
-        return Ok(());
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     }
-    let message = format!("expected a loopback name such as localhost in the Host header, got `{host}`");
-    Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", message))
 }
 
 fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    match bare {
+        Some(bare) => bare.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_canonical().is_loopback()),
+        None => host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+    }
 }
 
-fn check_content_type(request: &Request) -> Result<(), ApiError> {
-    if request.method() != Method::POST {
-        return Ok(());
-    }
-    let given = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = given.split(';').next().unwrap_or_default().trim();
-    if CONTENT_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
-        return Ok(());
-    }
-    let message = format!("expected content-type {}, got `{given}`", CONTENT_TYPES.join(" or "));
-    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message))
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else { return false };
+    let essence = only.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    ["application/json", "application/x-ndjson"].iter().any(|json| essence.eq_ignore_ascii_case(json))
 }
 
-fn secure(headers: &mut HeaderMap) {
+fn harden(headers: &mut HeaderMap) {
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_FRAME_OPTIONS, "DENY"),
         (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NO_CONTENT_POLICY);
 }
 
 #[cfg(test)]
@@ -127,20 +154,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_names_are_answered_to() {
-        for host in ["localhost", "LOCALHOST:8088", "127.0.0.1", "127.0.0.1:1", "127.9.9.9", "[::1]:8088", "[::1]"] {
-            assert!(is_loopback(host), "{host}");
+    fn only_loopback_names_are_ours() {
+        let rows = [
+            ("localhost", true),
+            ("LocalHost:8088", true),
+            ("127.0.0.1:8088", true),
+            ("127.9.8.7", true),
+            ("[::1]:8088", true),
+            ("[::1]", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("", false),
+            (":8088", false),
+            ("localhost.evil.example", false),
+            ("127.0.0.1.evil.example:8088", false),
+            ("127.0.0.1@evil.example", false),
+            ("evil.example:8088", false),
+            ("0.0.0.0:8088", false),
+            ("10.0.0.1", false),
+            ("[::]", false),
+            ("2130706433", false),
+        ];
+        for (host, ours) in rows {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            assert_eq!(is_for_loopback(&Uri::from_static("/"), &headers), ours, "{host}");
+            headers.append(header::HOST, HeaderValue::from_static("localhost"));
+            assert!(!is_for_loopback(&Uri::from_static("/"), &headers), "two hosts");
         }
-        for host in [
-            "",
-            "evil.example",
-            "evil.example:8088",
-            "localhost.evil.example",
-            "10.0.0.1",
-            "[::2]:1",
-            "127.0.0.1.evil.example",
+        let mut headers = HeaderMap::new();
+        assert!(!is_for_loopback(&Uri::from_static("/"), &headers), "no host");
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        assert!(!is_for_loopback(&Uri::from_static("http://evil.example/"), &headers), "another one in the address");
+    }
+
+    #[test]
+    fn only_json_may_change_something() {
+        for (content_type, json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/x-ndjson", true),
+            ("text/plain", false),
+            ("text/plain; application/json", false),
+            ("application/x-www-form-urlencoded", false),
+            ("", false),
         ] {
-            assert!(!is_loopback(host), "{host}");
+            let mut headers = HeaderMap::new();
+            assert!(!is_json(&headers), "none");
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            assert_eq!(is_json(&headers), json, "{content_type}");
         }
     }
 }

@@ -99,6 +99,8 @@ impl Listener for Bounded {
         // Never closed, so there is always a permit in the end.
         let permit = self.room.clone().acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
+        // Answers of the gate are small and awaited.
+        let _ = stream.set_nodelay(true);
         (Connection { stream, idle: Box::pin(sleep(IDLE_MAX)), _permit: permit }, address)
     }
 

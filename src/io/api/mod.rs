@@ -1,27 +1,50 @@
-//! The control API: may a session go on, who is halted and why, orders, events, health, console.
+//! The control API and the console.
 //!
-//! It has no tokens yet, so it listens on loopback only and answers only to loopback names; `guard`
-//! holds what every route shares. Answers are JSON, and every error says what was expected.
+//! | route | file |
+//! |---|---|
+//! | `POST /v1/events` | `events` |
+//! | `POST /v1/gate` | `gate` |
+//! | `GET /v1/sessions`, `/v1/sessions/{id}` | `sessions` |
+//! | `POST /v1/sessions/{id}/halt`, `/resume` | `orders` |
+//! | `GET /v1/halts`, `/v1/findings`, `/v1/rules` | `lists` |
+//! | `GET /healthz`, `/readyz`, `/metrics` | `health` |
+//! | `GET /` | `console` |
+//!
+//! Answers are JSON; errors are `{"error":{"code","message"}}`, and the message says what was expected.
+//! Nothing that names a state of a session is answered before the halts are known: not knowing is 503,
+//! never "running" or "allow". There are no tokens and no TLS yet, so it listens on loopback only, and
+//! `guard` keeps pages of other sites out.
 
+mod answer;
 mod console;
 mod error;
 mod events;
 mod gate;
 mod guard;
 mod health;
+mod listen;
+mod lists;
+mod orders;
+mod request;
 mod sessions;
+
+#[cfg(test)]
+mod edge_tests;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use serde::Deserialize;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::error::ApiError;
+use self::guard::Guard;
 use super::fleet::Fleet;
 use super::halts::HaltView;
 use super::ingest::Ingest;
@@ -30,28 +53,21 @@ use super::orders::Orders;
 use super::ready::Readiness;
 use super::recent::Recent;
 use crate::engine::Program;
+use crate::limits::HTTP_BODY_BYTES_MAX;
 
-/// `[http]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HttpSettings {
-    /// Address and port; loopback only. Port 0 takes a free one.
-    pub listen: SocketAddr,
-}
+pub use listen::{BindError, HttpSettings, bind, serve};
 
-impl Default for HttpSettings {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8088)) }
-    }
-}
+/// How long the workers may take for what they know of sessions. They answer between two batches; where
+/// none runs yet, they do not answer at all.
+const WORKERS_WAIT: Duration = Duration::from_secs(1);
 
-/// What the routes work on.
+/// What the API answers from.
 pub struct Api {
     /// Who is halted.
     pub halts: Arc<HaltView>,
-    /// The workers that know the sessions.
+    /// The workers, which know what sessions do.
     pub fleet: Fleet,
-    /// Takes operators' orders.
+    /// Where operators' orders go.
     pub orders: Orders,
     /// Everyone's metrics.
     pub metrics: Arc<Metrics>,
@@ -59,74 +75,52 @@ pub struct Api {
     pub recent: Arc<Recent>,
     /// Where posted events go.
     pub ingest: Ingest,
-    /// What is missing before the gate may be believed.
+    /// What is still missing before the gate may be believed.
     pub ready: Arc<Readiness>,
     /// The rules in force.
     pub program: watch::Receiver<Arc<Program>>,
 }
 
-/// Why the API cannot listen.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Not a loopback address.
-    #[error(
-        "http.listen is {0}, but the API has no tokens yet and listens on loopback only: expected 127.0.0.1 or [::1]"
-    )]
-    NotLoopback(SocketAddr),
-    /// Somebody else has the port.
-    #[error("cannot listen on {0}: the port is in use; stop the other process or set http.listen to another address")]
-    InUse(SocketAddr),
-    /// Anything else.
-    #[error("cannot listen on {0}: {1}")]
-    Other(SocketAddr, std::io::Error),
-}
-
-/// Takes the address.
-///
-/// # Errors
-/// When it is not to be had, or not loopback; says what to do.
-pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
-    if !listen.ip().is_loopback() {
-        return Err(BindError::NotLoopback(listen));
-    }
-    TcpListener::bind(listen).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => BindError::InUse(listen),
-        _ => BindError::Other(listen, error),
-    })
-}
-
-/// All routes behind the guard.
+/// All routes, with all that every request passes.
 pub fn router(api: Arc<Api>) -> Router {
+    let guard = Arc::new(Guard::new(api.metrics.clone()));
+    let changes = Router::new()
+        .route("/v1/events", post(events::post))
+        .route("/v1/gate", post(gate::ask))
+        .route("/v1/sessions/{session}/halt", post(orders::halt))
+        .route("/v1/sessions/{session}/resume", post(orders::resume))
+        .route_layer(from_fn(guard::json_only));
     Router::new()
-        .route("/v1/gate", post(gate::gate))
-        .route("/v1/events", post(events::events))
         .route("/v1/sessions", get(sessions::list))
-        .route("/v1/sessions/{id}", get(sessions::one))
-        .route("/v1/sessions/{id}/halt", post(sessions::halt))
-        .route("/v1/sessions/{id}/resume", post(sessions::resume))
-        .route("/v1/halts", get(sessions::halts))
-        .route("/v1/findings", get(sessions::findings))
-        .route("/v1/rules", get(health::rules))
+        .route("/v1/sessions/{session}", get(sessions::one))
+        .route("/v1/halts", get(lists::halts))
+        .route("/v1/findings", get(lists::findings))
+        .route("/v1/rules", get(lists::rules))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/", get(console::page))
-        .route("/assets/console.js", get(console::script))
-        .route("/assets/console.css", get(console::style))
-        .fallback(error::no_route)
-        .method_not_allowed_fallback(error::wrong_method)
-        .layer(axum::middleware::from_fn_with_state(guard::Guard::new(api.clone()), guard::guard))
+        .route("/assets/app.js", get(console::script))
+        .route("/assets/app.css", get(console::style))
+        .merge(changes)
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        .layer(from_fn_with_state(guard, guard::guard))
         .with_state(api)
 }
 
-/// Answers until `shutdown`, then finishes what is under way.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+async fn unknown_route() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_route", "expected a route of this API, such as /v1/sessions")
+}
+
+async fn wrong_method(request: Request) -> ApiError {
+    let message = format!("expected a method of the `allow` header, got {}", request.method());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
+}
+
+/// An answer of the workers, or what to say when there is none in time.
+async fn ask_workers<T>(question: impl Future<Output = T>) -> Result<T, ApiError> {
+    let answer = tokio::time::timeout(WORKERS_WAIT, question).await;
+    answer.map_err(|_| ApiError::unavailable("workers_busy", "expected an answer of the workers within 1 s"))
 }

@@ -1,224 +1,476 @@
-//! The routes over a real socket, on an embedded ledger.
+//! The control API over a real loopback connection: every route's good answer and each of its errors.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
-use crate::app::load_rules;
+use crate::engine::{FindingSummary, SessionView};
+use crate::finding::{Action, Evidence, Finding, Mode, Severity};
+use crate::halt::{HaltRecord, HaltState, Order};
+use crate::ids::Origin;
+use crate::io::fleet::Control;
+use crate::io::kafka::{KafkaLedger, KafkaSettings};
 use crate::io::ledger::Ledger;
 use crate::io::local::LocalLedger;
-use crate::limits::HTTP_BODY_BYTES_MAX;
+use crate::io::rule_files;
+use crate::time::Millis;
 
-/// A served API. Nothing reads the events: there are no workers.
-struct Served {
+/// What a test can set up before the server starts.
+pub(super) struct Setup {
+    pub(super) fleet: Fleet,
+    pub(super) ready: bool,
+    pub(super) takes_events: bool,
+    pub(super) broken_log: bool,
+}
+
+pub(super) const PLAIN: fn() -> Setup =
+    || Setup { fleet: Fleet::new(vec![]), ready: true, takes_events: true, broken_log: false };
+
+pub(super) struct Place {
     address: SocketAddr,
-    ledger: Arc<LocalLedger>,
-    halts: Arc<HaltView>,
+    pub(super) halts: Arc<HaltView>,
+    recent: Arc<Recent>,
+    pub(super) ledger: Arc<LocalLedger>,
+    metrics: Arc<Metrics>,
     _dir: tempfile::TempDir,
 }
 
-async fn served() -> Served {
-    let dir = tempfile::tempdir().expect("a directory");
-    let ledger = LocalLedger::open(&dir.path().join("l.redb")).expect("opens");
-    let halts = Arc::new(HaltView::default());
-    halts.set_complete();
-    let (fleet, metrics) = (Fleet::new(Vec::new()), Arc::new(Metrics::new().expect("good names")));
-    let orders = Orders::new(Ledger::Local(ledger.clone()), halts.clone(), fleet.clone(), metrics.clone());
-    // The sender may go: the receiver keeps the last value.
-    let (_, program) = watch::channel(load_rules(&[]).expect("the built-in packs"));
-    let api = Api {
-        halts: halts.clone(),
-        fleet,
-        orders,
-        metrics,
-        recent: Arc::default(),
-        ingest: Ingest::Local(ledger.clone()),
-        ready: Arc::new(Readiness::new(&[])),
-        program,
-    };
-    let listener = bind("127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    tokio::spawn(serve(listener, router(Arc::new(api)), std::future::pending()));
-    Served { address, ledger, halts, _dir: dir }
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
 }
 
-impl Served {
-    /// Sends a raw request and reads the status, the headers and the body.
-    async fn raw(&self, request: String) -> (u16, String, Value) {
-        let address = self.address;
-        let answer = tokio::task::spawn_blocking(move || {
-            let mut stream = TcpStream::connect(address).expect("listens");
-            // A server that refuses early may close before everything is sent.
-            let _ = stream.write_all(request.as_bytes());
-            let mut answer = String::new();
-            let _ = stream.read_to_string(&mut answer);
-            answer
-        });
-        let answer = answer.await.expect("no panic");
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        (status, head.to_lowercase(), serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())))
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, Value) {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+impl Place {
+    pub(super) async fn start(setup: Setup) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ledger = LocalLedger::open(&dir.path().join("l.redb")).expect("opens");
+        let metrics = Arc::new(Metrics::new().expect("good names"));
+        let (halts, recent) = (Arc::new(HaltView::default()), Arc::new(Recent::default()));
+        let ready = Arc::new(Readiness::new(&["halts"]));
+        if setup.ready {
+            halts.set_complete();
+            ready.done("halts");
+        }
+        let orders_ledger = if setup.broken_log { Ledger::Kafka(refusing()) } else { Ledger::Local(ledger.clone()) };
+        let ingest = match (setup.takes_events, setup.broken_log) {
+            (false, _) => Ingest::Closed,
+            (true, true) => Ingest::Kafka(refusing(), "agent-events".into()),
+            (true, false) => Ingest::Local(ledger.clone()),
+        };
+        let rules = crate::rules::load(&rule_files::built_in()).expect("good rules");
+        let program = Arc::new(Program::new(Arc::new(rules)).expect("compiles"));
+        let api = Api {
+            orders: Orders::new(orders_ledger, halts.clone(), setup.fleet.clone(), metrics.clone()),
+            halts: halts.clone(),
+            fleet: setup.fleet,
+            metrics: metrics.clone(),
+            recent: recent.clone(),
+            ingest,
+            ready,
+            program: watch::channel(program).1,
+        };
+        let listener = bind("127.0.0.1:0".parse().expect("an address")).await.expect("binds");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(serve(listener, router(Arc::new(api)), std::future::pending()));
+        Self { address, halts, recent, ledger, metrics, _dir: dir }
+    }
+
+    pub(super) async fn plain() -> Self {
+        Self::start(PLAIN()).await
+    }
+
+    /// Any bytes, after which the server must close the connection.
+    pub(super) async fn raw(&self, request: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.expect("connects");
+        // A server that refuses a large body may close before all of it is written.
+        let _ = stream.write_all(request).await;
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        let text = String::from_utf8_lossy(&bytes);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    pub(super) async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let length = body.len();
         let request =
-            format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}");
-        self.raw(request).await
+            format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
+        self.raw(request.as_bytes()).await
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
-        let (status, _, body) = self.send("GET", path, "host: localhost\r\n", "").await;
-        (status, body)
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "host: localhost\r\n", "").await
     }
 
-    async fn post(&self, path: &str, body: &str) -> (u16, Value) {
-        let headers = "host: localhost\r\ncontent-type: application/json\r\n";
-        let (status, _, body) = self.send("POST", path, headers, body).await;
-        (status, body)
+    pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, "host: 127.0.0.1:1\r\ncontent-type: application/json\r\n", body).await
+    }
+
+    async fn gate(&self, body: &Value) -> Value {
+        let answer = self.post("/v1/gate", &body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    }
+}
+
+/// A ledger on Kafka that refuses every record of more than a kilobyte, without a broker.
+fn refusing() -> Arc<KafkaLedger> {
+    let text = "brokers = \"127.0.0.1:1\"\n[librdkafka]\n\"message.max.bytes\" = \"1000\"\n";
+    let settings: KafkaSettings = toml::from_str(text).expect("good settings");
+    Arc::new(KafkaLedger::new(&settings).expect("a producer"))
+}
+
+fn origin(offset: i64) -> Origin {
+    Origin { topic: "t".into(), partition: 3, offset }
+}
+
+fn finding(session: &str, offset: i64) -> Finding {
+    Finding {
+        v: 1,
+        id: format!("f_{offset}"),
+        tenant: "acme".into(),
+        session: session.into(),
+        agent: None,
+        event_id: format!("e-{offset}"),
+        tool: None,
+        ts: Millis(1_000 + offset),
+        rule: "some-rule".into(),
+        rule_version: "1".into(),
+        title: "Some rule".into(),
+        severity: Severity::High,
+        action: Action::Halt,
+        mode: Mode::Enforce,
+        tags: Arc::new([]),
+        evidence: Evidence { summary: "5 events in 5m, limit 5".into(), ..Evidence::default() },
+        origin: origin(offset),
+    }
+}
+
+fn halted_by_rule(session: &str) -> HaltRecord {
+    HaltRecord::from_finding(&finding(session, 7), None)
+}
+
+fn view(session: &str, offset: i64) -> SessionView {
+    SessionView {
+        tenant: "acme".into(),
+        session: session.into(),
+        agent: Some("bot".into()),
+        first_seen: Millis(1),
+        last_seen: Millis(offset),
+        last_origin: origin(offset),
+        events: 4,
+        malformed: 0,
+        events_after_halt: 0,
+        findings_total: 0,
+        findings: Vec::<FindingSummary>::new(),
+    }
+}
+
+/// Workers of which the first has seen these sessions.
+fn fleet_that_saw(views: Vec<SessionView>) -> Fleet {
+    let (queue, messages) = crossbeam_channel::unbounded();
+    std::thread::spawn(move || {
+        for message in messages {
+            match message {
+                Control::Session { tenant, session, reply } => {
+                    let seen = views.iter().find(|v| *v.tenant == *tenant && *v.session == *session);
+                    let _ = reply.send(seen.cloned());
+                }
+                Control::Sessions { reply, .. } => drop(reply.send(views.clone())),
+                _ => {}
+            }
+        }
+    });
+    Fleet::new(vec![queue])
+}
+
+#[tokio::test]
+async fn errors_are_json_and_say_what_was_expected() {
+    let place = Place::plain().await;
+    let long = "x".repeat(257);
+    let rows: [(&str, &str, String, u16, &str, &str); 24] = [
+        ("GET", "/nowhere", String::new(), 404, "unknown_route", "expected a route"),
+        ("POST", "/v1/nowhere", "{}".into(), 404, "unknown_route", "expected a route"),
+        ("DELETE", "/v1/sessions", String::new(), 405, "wrong_method", "got DELETE"),
+        ("GET", "/v1/gate", String::new(), 405, "wrong_method", "`allow` header"),
+        ("OPTIONS", "/v1/events", String::new(), 405, "wrong_method", "got OPTIONS"),
+        (
+            "GET",
+            "/v1/sessions?limit=0",
+            String::new(),
+            400,
+            "bad_query",
+            "expected a whole number from 1 to 1000, got `0`",
+        ),
+        ("GET", "/v1/sessions?limit=1001", String::new(), 400, "bad_query", "got `1001`"),
+        ("GET", "/v1/sessions?state=stopped", String::new(), 400, "bad_query", "expected `halted` or `running`"),
+        ("GET", "/v1/sessions?tenent=acme", String::new(), 400, "bad_query", "unknown field `tenent`, expected"),
+        ("GET", "/v1/sessions/s?tenent=acme", String::new(), 400, "bad_query", "expected `tenant`"),
+        ("GET", "/v1/halts?state=running", String::new(), 400, "bad_query", "expected `halted` or `all`"),
+        ("GET", "/v1/findings?limit=x", String::new(), 400, "bad_query", "got `x`"),
+        ("GET", "/v1/sessions/%ff", String::new(), 400, "bad_session", "expected /v1/sessions/SESSION"),
+        ("GET", &format!("/v1/sessions/{long}"), String::new(), 400, "bad_session", "at most 256 bytes"),
+        ("GET", "/v1/sessions/nobody", String::new(), 404, "unknown_session", "expected a session that was seen"),
+        ("POST", "/v1/gate", String::new(), 400, "bad_json", "EOF"),
+        ("POST", "/v1/gate", "nonsense".into(), 400, "bad_json", r#"expected {"session""#),
+        ("POST", "/v1/gate", "{}".into(), 422, "bad_request", "missing field `session`"),
+        ("POST", "/v1/gate", r#"{"session":true}"#.into(), 422, "bad_request", "expected a string"),
+        ("POST", "/v1/gate", r#"{"session":""}"#.into(), 422, "bad_session", "got an empty name"),
+        ("POST", "/v1/gate", r#"{"session":"a","session":"b"}"#.into(), 422, "bad_request", "duplicate field"),
+        (
+            "POST",
+            "/v1/gate",
+            format!(r#"{{"session":"a","tenant":"{long}"}}"#),
+            422,
+            "bad_session",
+            "at most 256 bytes",
+        ),
+        ("POST", "/v1/events", String::new(), 400, "empty_body", "expected one event"),
+        ("POST", "/v1/events", "[1,".into(), 400, "bad_json", "expected a JSON array"),
+    ];
+    for (method, path, body, status, code, message) in rows {
+        let answer = place.send(method, path, "host: localhost\r\ncontent-type: application/json\r\n", &body).await;
+        let error = answer.json()["error"].clone();
+        assert_eq!(
+            (answer.status, error["code"].as_str()),
+            (status, Some(code)),
+            "{method} {path} {body}: {}",
+            answer.body
+        );
+        assert!(error["message"].as_str().is_some_and(|text| text.contains(message)), "{method} {path}: {error}");
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{method} {path}");
     }
 }
 
 #[tokio::test]
-async fn halting_and_releasing_shows_at_the_gate() {
-    let served = served().await;
-    let gate = json!({"session": "s/1 ü", "tenant": "acme", "action": {"tool": "x"}}).to_string();
-    let order = json!({"by": "ana", "reason": "odd refunds"}).to_string();
-    let path = "/v1/sessions/s%2F1%20%C3%BC";
-    let (_, open) = served.post("/v1/gate", &gate).await;
-    assert_eq!((&open["decision"], &open["halted"], &open["halt"]), (&json!("allow"), &json!(false), &Value::Null));
-    for changed in [true, false] {
-        let (status, answer) = served.post(&format!("{path}/halt?tenant=acme"), &order).await;
-        assert_eq!((status, &answer["changed"], &answer["epoch"]), (200, &json!(changed), &json!(1)), "{answer}");
+async fn orders_need_a_person_and_a_reason() {
+    let place = Place::plain().await;
+    let long = "ä".repeat(1_001);
+    for (body, status, message) in [
+        ("{}".to_owned(), 422, "missing field `by`"),
+        (json!({"by": "ana"}).to_string(), 422, "missing field `reason`"),
+        (json!({"by": "", "reason": "x"}).to_string(), 422, "by: expected some words"),
+        (json!({"by": "ana", "reason": " \n"}).to_string(), 422, "reason: expected some words"),
+        (json!({"by": "ana", "reason": long}).to_string(), 422, "reason: expected at most 1000 characters"),
+        (json!({"by": "Rule", "reason": "x"}).to_string(), 422, "`rule` stands for"),
+        (json!({"by": 3, "reason": "x"}).to_string(), 422, "expected a string"),
+        ("by=ana".to_owned(), 400, "expected {\"by\""),
+    ] {
+        for order in ["halt", "resume"] {
+            let answer = place.post(&format!("/v1/sessions/s/{order}"), &body).await;
+            assert_eq!(answer.status, status, "{body}: {}", answer.body);
+            assert!(
+                answer.json()["error"]["message"].as_str().is_some_and(|text| text.contains(message)),
+                "{}",
+                answer.body
+            );
+        }
     }
-    let (_, shut) = served.post("/v1/gate", &gate).await;
+    assert_eq!(place.halts.all(), []);
+}
+
+#[tokio::test]
+async fn a_session_is_halted_denied_released_and_allowed() {
+    let place = Place::start(Setup { fleet: fleet_that_saw(vec![view("s/1 ä", 40)]), ..PLAIN() }).await;
+    let path = |order: &str| format!("/v1/sessions/s%2F1%20%C3%A4/{order}?tenant=acme");
+    let question = json!({"session": "s/1 ä", "tenant": "acme", "agent": {"id": "x"}, "action": {"kind": "tool_call", "args": {"a": [1]}}});
+    let allowed = place.gate(&question).await;
     assert_eq!(
-        (&shut["decision"], &shut["halt"]["by"], &shut["reason"]),
-        (&json!("deny"), &json!("ana"), &json!("odd refunds"))
+        allowed,
+        json!({"decision": "allow", "halted": false, "halt": null, "rule": null, "reason": null, "ttl_ms": 1000, "rev": 0})
     );
-    assert!(shut["rev"].as_u64() > open["rev"].as_u64());
-    let (_, other) = served.post("/v1/gate", &json!({"session": "s/1 ü"}).to_string()).await;
-    assert_eq!(other["decision"], "allow", "another tenant's session of the same name");
-    let (_, known) = served.get(&format!("{path}?tenant=acme")).await;
-    assert_eq!((&known["state"], &known["session"]), (&json!("halted"), &json!("s/1 ü")));
-    assert_eq!(served.get("/v1/halts?tenant=acme").await.1["halts"][0]["session"], "s/1 ü");
-    assert_eq!(served.get("/v1/sessions?state=halted").await.1["sessions"].as_array().map(Vec::len), Some(1));
-    let (_, answer) = served.post(&format!("{path}/resume?tenant=acme"), &order).await;
-    assert_eq!((&answer["changed"], &answer["epoch"]), (&json!(true), &json!(2)));
-    assert_eq!(served.post("/v1/gate", &gate).await.1["decision"], "allow");
-    assert_eq!(served.get("/v1/halts").await.1["halts"], json!([]));
-    assert_eq!(served.ledger.halts().expect("reads")[0].epoch, 2, "durable");
-}
 
-#[tokio::test]
-async fn posted_events_are_durable_when_answered_and_bad_ones_are_named() {
-    let served = served().await;
-    let event = |n: u32| json!({"v": 1, "session": format!("s{n}"), "kind": "message", "text": "hi"}).to_string();
-    let pretty = format!("{:#}", serde_json::from_str::<Value>(&event(0)).expect("JSON"));
-    let bad = r#"{"v":1,"session":"evidence"}"#;
-    let rows = [
-        (event(1), 200, 1, 0),
-        (pretty, 200, 1, 0),
-        (format!("[{},{}]", event(2), event(3)), 200, 2, 0),
-        (format!("{}\n\n{}\n", event(4), event(5)), 200, 2, 0),
-        (format!("{}\n{bad}\nnot json\n", event(6)), 200, 1, 2),
-        (bad.to_owned(), 422, 0, 1),
-    ];
-    let mut logged = 0;
-    for (body, status, accepted, rejected) in rows {
-        let (got, answer) = served.post("/v1/events", &body).await;
-        assert_eq!((got, &answer["accepted"]), (status, &json!(accepted)), "{body}: {answer}");
-        let refused = answer["rejected"].as_array().expect("a list");
-        assert_eq!(refused.len(), rejected, "{answer}");
-        let recorded = refused.iter().filter(|refused| refused["recorded"] == true).count();
-        logged += accepted + recorded;
-        assert_eq!(served.ledger.events(0, 100).expect("reads").len(), logged, "{body}");
+    let order = json!({"by": " ana ", "reason": "looks odd"}).to_string();
+    for (changed, by) in [(true, "ana"), (false, "ana")] {
+        let answer = place.post(&path("halt"), &order).await.json();
+        assert_eq!(
+            (&answer["changed"], &answer["state"], &answer["epoch"]),
+            (&json!(changed), &json!("halted"), &json!(1)),
+            "{answer}"
+        );
+        assert_eq!((&answer["halt"]["by"], &answer["record"]["state"]), (&json!(by), &json!("halted")), "{answer}");
     }
-}
+    let denied = place.gate(&question).await;
+    assert_eq!(
+        (&denied["decision"], &denied["halted"], &denied["rev"]),
+        (&json!("deny"), &json!(true), &json!(1)),
+        "{denied}"
+    );
+    assert_eq!((&denied["halt"]["by"], &denied["reason"]), (&json!("ana"), &json!("looks odd")), "{denied}");
+    let other = place.gate(&json!({"session": "s/1 ä"})).await;
+    assert_eq!(other["decision"], "allow", "a session of that name in another tenant: {other}");
 
-#[tokio::test]
-async fn errors_say_what_was_expected() {
-    let served = served().await;
-    let json_type = "host: localhost\r\ncontent-type: application/json\r\n";
-    let large = " ".repeat(HTTP_BODY_BYTES_MAX + 1);
-    let long = json!({"by": "ana", "reason": "x".repeat(2_000)}).to_string();
-    let rows: [(&str, &str, &str, &str, u16, &str); 14] = [
-        ("GET", "/nowhere", "host: localhost\r\n", "", 404, "no_route"),
-        ("GET", "/v1/gate", "host: localhost\r\n", "", 405, "wrong_method"),
-        ("DELETE", "/v1/sessions/s", "host: localhost\r\n", "", 405, "wrong_method"),
-        ("GET", "/healthz", "host: evil.example\r\n", "", 421, "wrong_host"),
-        ("POST", "/v1/gate", "host: localhost\r\ncontent-type: text/plain\r\n", "{}", 415, "content_type"),
-        ("POST", "/v1/gate", "host: localhost\r\n", "{}", 415, "content_type"),
-        ("POST", "/v1/gate", json_type, "{", 422, "malformed"),
-        ("POST", "/v1/gate", json_type, "{}", 422, "malformed"),
-        ("POST", "/v1/events", json_type, "", 422, "malformed"),
-        ("POST", "/v1/events", json_type, &large, 413, "too_large"),
-        ("POST", "/v1/sessions/s/halt", json_type, r#"{"by":"ana"}"#, 422, "malformed"),
-        ("POST", "/v1/sessions/s/halt", json_type, r#"{"by":"ana","reason":" "}"#, 422, "malformed"),
-        ("POST", "/v1/sessions/s/resume", json_type, &long, 422, "malformed"),
-        ("GET", "/v1/sessions/nobody", "host: localhost\r\n", "", 404, "unknown_session"),
-    ];
-    for (method, path, headers, body, status, code) in rows {
-        let (got, head, answer) = served.send(method, path, headers, body).await;
-        assert_eq!((got, answer["error"]["code"].as_str()), (status, Some(code)), "{method} {path}: {answer}");
-        assert!(answer["error"]["message"].as_str().is_some_and(|message| message.len() > 10), "{answer}");
-        assert!(head.contains("content-security-policy: default-src 'none'") && head.contains("nosniff"), "{head}");
-        assert_eq!(head.contains("allow:"), status == 405, "{head}");
+    for changed in [true, false] {
+        let answer = place.post(&path("resume"), &order).await.json();
+        assert_eq!(
+            (&answer["changed"], &answer["state"], &answer["epoch"]),
+            (&json!(changed), &json!("running"), &json!(2)),
+            "{answer}"
+        );
+        assert_eq!(
+            (&answer["halt"], &answer["record"]["cleared_through"]["offset"]),
+            (&json!(null), &json!(40)),
+            "{answer}"
+        );
     }
-    assert_eq!(served.halts.all().len(), 0, "nothing was halted by any of these");
+    assert_eq!(place.gate(&question).await["decision"], "allow");
+    let ids =
+        |records: Vec<HaltRecord>| records.into_iter().map(|record| (record.id, record.epoch)).collect::<Vec<_>>();
+    assert_eq!(ids(place.ledger.halts().expect("reads")), ids(place.halts.all()), "what the view says is durable");
+    let one = place.get("/v1/sessions/s%2F1%20%C3%A4?tenant=acme").await.json();
+    assert_eq!(
+        (&one["state"], &one["halt"], &one["activity"]["events"]),
+        (&json!("running"), &json!(null), &json!(4)),
+        "{one}"
+    );
+    let never = place.post("/v1/sessions/never/resume", &order).await.json();
+    assert_eq!(
+        (&never["changed"], &never["state"], &never["epoch"]),
+        (&json!(false), &json!("running"), &json!(0)),
+        "{never}"
+    );
 }
 
 #[tokio::test]
-async fn health_metrics_rules_and_the_console_are_served() {
-    let served = served().await;
-    assert_eq!(served.get("/healthz").await.1["status"], "ok");
-    assert_eq!(served.get("/readyz").await, (200, json!({"ready": true, "waiting": []})));
-    let (_, metrics) = served.get("/metrics").await;
-    assert!(metrics.as_str().is_some_and(|text| text.contains("haltline_ready 1")), "{metrics}");
-    let (_, rules) = served.get("/v1/rules").await;
-    assert!(rules["rules"].as_array().is_some_and(|rules| rules.len() > 5), "{rules}");
-    for (path, kind) in
-        [("/", "text/html"), ("/assets/console.js", "text/javascript"), ("/assets/console.css", "text/css")]
-    {
-        let (status, head, _) = served.send("GET", path, "host: 127.0.0.1:1\r\n", "").await;
-        assert!(status == 200 && head.contains(kind), "{path}: {head}");
+async fn the_gate_names_the_rule_and_reads_names_as_events_do() {
+    let place = Place::plain().await;
+    place.halts.apply(&halted_by_rule("12"));
+    let denied = place.gate(&json!({"session": 12, "tenant": "acme"})).await;
+    assert_eq!((&denied["rule"], &denied["halt"]["rule"]), (&json!("some-rule"), &json!("some-rule")));
+    assert_eq!((&denied["halt"]["severity"], &denied["halt"]["epoch"]), (&json!("high"), &json!(1)));
+    assert_eq!(denied["reason"], "Some rule: 5 events in 5m, limit 5");
+    assert_eq!(denied["halt"]["since"], "1970-01-01T00:00:01.007Z");
+    // An attacker's argument must not keep the gate from answering.
+    for body in [
+        r#"{"session":"12","tenant":"acme","action":{"args":"\ud800"}}"#,
+        "{\"session\":\"12\",\"tenant\":\"acme\",\"action\":\"\x01\"}",
+    ] {
+        let answer = place.post("/v1/gate", body).await;
+        assert_eq!((answer.status, &answer.json()["decision"]), (200, &json!("deny")), "{}", answer.body);
     }
+    let deep = format!(r#"{{"session":"12","tenant":"acme","action":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000));
+    assert_eq!(place.post("/v1/gate", &deep).await.json()["decision"], "deny");
+    assert_eq!(place.metrics.gate_requests.with_label_values(&["deny"]).get(), 4);
+    assert_eq!(place.post("/v1/gate", "{").await.status, 400);
+    assert_eq!(place.metrics.gate_requests.with_label_values(&["error"]).get(), 1);
 }
 
 #[tokio::test]
-async fn while_the_halts_are_not_known_nothing_is_allowed() {
-    let mut served = served().await;
-    served.halts = Arc::new(HaltView::default());
-    // A second API over a view that was never filled.
-    let (fleet, metrics) = (Fleet::new(Vec::new()), Arc::new(Metrics::new().expect("good names")));
-    let ledger = Ledger::Local(served.ledger.clone());
-    let (_, program) = watch::channel(load_rules(&[]).expect("the built-in packs"));
-    let api = Api {
-        orders: Orders::new(ledger, served.halts.clone(), fleet.clone(), metrics.clone()),
-        halts: served.halts.clone(),
-        fleet,
-        metrics,
-        recent: Arc::default(),
-        ingest: Ingest::Closed,
-        ready: Arc::new(Readiness::new(&["halts"])),
-        program,
+async fn nothing_is_said_of_sessions_before_the_halts_are_known() {
+    let place = Place::start(Setup { ready: false, ..PLAIN() }).await;
+    let order = json!({"by": "ana", "reason": "x"}).to_string();
+    let mut answers = Vec::new();
+    for path in ["/v1/gate", "/v1/sessions/s/halt", "/v1/sessions/s/resume"] {
+        let body = if path == "/v1/gate" { r#"{"session":"s"}"# } else { &order };
+        answers.push((path, place.post(path, body).await));
+    }
+    for path in ["/v1/sessions", "/v1/sessions/s", "/v1/halts"] {
+        answers.push((path, place.get(path).await));
+    }
+    for (path, answer) in answers {
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{path}: {}", answer.body);
+        assert_eq!(answer.json()["error"]["code"], "not_ready", "{path}");
+    }
+    let ready = place.get("/readyz").await;
+    assert_eq!((ready.status, ready.json()), (503, json!({"ready": false, "waiting": ["halts"]})));
+    assert_eq!(place.get("/healthz").await.status, 200);
+    assert_eq!(place.get("/v1/findings").await.status, 200);
+}
+
+#[tokio::test]
+async fn lists_put_the_view_and_the_workers_together() {
+    let views = vec![view("busy", 30), view("held", 20), view("calm", 10)];
+    let place = Place::start(Setup { fleet: fleet_that_saw(views), ..PLAIN() }).await;
+    place.halts.apply(&halted_by_rule("held"));
+    place.halts.apply(&halted_by_rule("elsewhere"));
+    let released = Order {
+        tenant: "acme".into(),
+        session: "freed".into(),
+        state: HaltState::Running,
+        by: "ana".into(),
+        reason: "fine".into(),
+        at: Millis(5),
+        seen_through: None,
     };
-    let listener = bind("127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
-    served.address = listener.local_addr().expect("bound");
-    tokio::spawn(serve(listener, router(Arc::new(api)), std::future::pending()));
-    assert_eq!(served.get("/readyz").await, (503, json!({"ready": false, "waiting": ["halts"]})));
-    assert_eq!(served.post("/v1/gate", r#"{"session":"s"}"#).await.0, 503);
-    assert_eq!(served.post("/v1/sessions/s/halt", r#"{"by":"a","reason":"b"}"#).await.0, 503);
-    assert_eq!(served.post("/v1/events", r#"{"v":1,"session":"s","kind":"other"}"#).await.0, 409);
+    let freed = halted_by_rule("freed");
+    place.halts.apply(&freed);
+    place.halts.apply(&HaltRecord::from_order(&released, Some(&freed)).expect("was halted"));
+    place.recent.add([finding("held", 1), finding("busy", 2), finding("held", 3)].into_iter());
+
+    let rows: [(&str, &str, &[&str]); 9] = [
+        ("/v1/sessions", "sessions", &["elsewhere", "held", "busy", "calm"]),
+        ("/v1/sessions?state=halted&tenant=acme", "sessions", &["elsewhere", "held"]),
+        ("/v1/sessions?state=running&tenant=", "sessions", &["busy", "calm"]),
+        ("/v1/sessions?limit=3", "sessions", &["elsewhere", "held", "busy"]),
+        ("/v1/halts", "halts", &["elsewhere", "held"]),
+        ("/v1/halts?state=all&limit=2", "halts", &["elsewhere", "held"]),
+        ("/v1/halts?tenant=other", "halts", &[]),
+        ("/v1/findings?session=held", "findings", &["held", "held"]),
+        ("/v1/findings?tenant=acme&limit=2", "findings", &["held", "busy"]),
+    ];
+    for (path, list, sessions) in rows {
+        let answer = place.get(path).await.json();
+        let named = answer[list].as_array().expect("a list").iter().map(|row| row["session"].as_str().expect("a name"));
+        assert_eq!(named.collect::<Vec<_>>(), sessions, "{path}: {answer}");
+    }
+    let all = place.get("/v1/sessions").await.json();
+    assert_eq!((&all["halted"], &all["complete"]), (&json!(2), &json!(true)), "{all}");
+    assert_eq!(all["sessions"][0]["activity"], Value::Null, "halted, and seen by no worker here: {all}");
+    assert_eq!(
+        (&all["sessions"][1]["activity"]["events"], &all["sessions"][1]["halt"]["rule"]),
+        (&json!(4), &json!("some-rule"))
+    );
+    assert_eq!(place.get("/v1/halts?state=all&limit=2").await.json()["total"], 3);
+
+    for (session, state, events, findings) in
+        [("held", "halted", json!(4), 2), ("busy", "running", json!(4), 1), ("freed", "running", Value::Null, 0)]
+    {
+        let one = place.get(&format!("/v1/sessions/{session}?tenant=acme")).await.json();
+        assert_eq!((&one["state"], &one["activity"]["events"]), (&json!(state), &events), "{one}");
+        assert_eq!(
+            (one["halt"].is_null(), one["findings"].as_array().map(Vec::len)),
+            (state == "running", Some(findings)),
+            "{one}"
+        );
+    }
+    let rules = place.get("/v1/rules").await.json();
+    assert!(
+        rules["hash"].is_string() && rules["rules"][0]["kind"].is_string() && rules["rules"][0]["action"].is_string()
+    );
 }
 
 #[tokio::test]
-async fn other_addresses_than_loopback_are_refused() {
-    let error = bind("0.0.0.0:0".parse().expect("an address")).await.expect_err("no tokens yet");
-    assert!(error.to_string().contains("loopback only"), "{error}");
-    let first = bind("127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
-    let error = bind(first.local_addr().expect("bound")).await.expect_err("taken");
-    assert!(error.to_string().contains("in use") && error.to_string().contains("http.listen"), "{error}");
+async fn workers_that_do_not_answer_are_not_waited_for() {
+    let (queue, _nobody_reads) = crossbeam_channel::unbounded();
+    let place = Place::start(Setup { fleet: Fleet::new(vec![queue]), ..PLAIN() }).await;
+    place.halts.apply(&halted_by_rule("held"));
+    let order = json!({"by": "ana", "reason": "x"}).to_string();
+    let (list, known, unknown, resume) = tokio::join!(
+        place.get("/v1/sessions"),
+        place.get("/v1/sessions/held?tenant=acme"),
+        place.get("/v1/sessions/nobody"),
+        place.post("/v1/sessions/held/resume?tenant=acme", &order),
+    );
+    let list = list.json();
+    assert_eq!((&list["complete"], &list["sessions"][0]["session"]), (&json!(false), &json!("held")), "{list}");
+    assert_eq!(known.json()["state"], "halted", "{}", known.body);
+    assert_eq!((unknown.status, &unknown.json()["error"]["code"]), (503, &json!("workers_busy")));
+    assert_eq!(resume.status, 503, "a release must know how far it reaches: {}", resume.body);
+    assert!(place.halts.get("acme", "held").expect("known").is_halted());
 }

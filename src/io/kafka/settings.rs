@@ -187,6 +187,8 @@ impl KafkaSettings {
             ("queued.min.messages", "50000"),
             ("queued.max.messages.kbytes", "65536"),
             ("statistics.interval.ms", "5000"),
+            // A topic that is created later, or gets more partitions, is noticed within this time.
+            ("topic.metadata.refresh.interval.ms", "10000"),
         ];
         for (name, value) in settings {
             config.set(name, value);

@@ -92,7 +92,9 @@ impl SourceContext {
             let (topic, partition) = (element.topic().to_owned(), element.partition());
             let known = committed.as_ref().ok().and_then(|list| list.find_partition(&topic, partition));
             let noted = known.map(|known| (known.offset(), Noted::parse(known.metadata())));
-            let begin = self.begin(consumer, &topic, partition, noted);
+            let ends = consumer.fetch_watermarks(&topic, partition, ASK_TIMEOUT).ok();
+            let begin = Begin::at(noted, ends, self.start);
+            begin.say(&topic, partition);
             if let Some(mut element) = assigned.find_partition(&topic, partition)
                 && let Some(from) = begin.from
                 && let Err(error) = element.set_offset(Offset::Offset(from))
@@ -112,37 +114,6 @@ impl SourceContext {
             self.fleet.send(self.fleet.owner(partition), Control::Assign(assignment));
         }
         self.metrics.kafka_rebalances.with_label_values(&["assign"]).inc();
-    }
-
-    fn begin(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        topic: &str,
-        partition: i32,
-        noted: Option<(Offset, Noted)>,
-    ) -> Begin {
-        let ends = consumer.fetch_watermarks(topic, partition, ASK_TIMEOUT).ok();
-        let Some((Offset::Offset(committed), noted)) = noted else {
-            let from = ends.map(|(low, high)| if self.start == Start::Earliest { low } else { high });
-            return Begin { from, silent_until: 0, complete: true, watermark: None };
-        };
-        let replay_from = noted.replay_from.unwrap_or(committed).min(committed);
-        let low = ends.map_or(0, |(low, _)| low);
-        if low > committed {
-            let lost = low - committed;
-            tracing::error!(
-                topic,
-                partition,
-                lost,
-                "kafka: records were deleted before they were read; retention is too short"
-            );
-        }
-        Begin {
-            from: Some(replay_from.max(low)),
-            silent_until: committed,
-            complete: low <= replay_from && noted.replay_from.is_some(),
-            watermark: noted.watermark,
-        }
     }
 
     /// Has the workers finish what they have of these partitions, then commits.
@@ -186,11 +157,66 @@ impl SourceContext {
     }
 }
 
+/// Where a partition begins.
+#[derive(Debug, PartialEq, Eq)]
 struct Begin {
+    /// The first record to read; `None` leaves it to the client library.
     from: Option<i64>,
     silent_until: i64,
     complete: bool,
     watermark: Option<Millis>,
+    odd: Option<Odd>,
+}
+
+/// What an operator should know of a beginning.
+#[derive(Debug, PartialEq, Eq)]
+enum Odd {
+    /// So many records were deleted before they were read.
+    Lost(i64),
+    /// The committed offset lies behind the end: the topic was made anew.
+    BehindTheEnd(i64),
+}
+
+impl Begin {
+    /// `noted` is what the group has committed, `ends` the first and the next offset of the log.
+    fn at(noted: Option<(Offset, Noted)>, ends: Option<(i64, i64)>, start: Start) -> Self {
+        let fresh = |from, odd| Self { from, silent_until: 0, complete: true, watermark: None, odd };
+        let Some((Offset::Offset(committed), noted)) = noted else {
+            return fresh(ends.map(|(low, high)| if start == Start::Earliest { low } else { high }), None);
+        };
+        let low = match ends {
+            // Silent up to an offset that the log has not reached would be blind.
+            Some((low, high)) if committed > high => return fresh(Some(low), Some(Odd::BehindTheEnd(committed))),
+            Some((low, _)) => low,
+            None => 0,
+        };
+        let replay_from = noted.replay_from.unwrap_or(committed).min(committed);
+        Self {
+            from: Some(replay_from.max(low)),
+            silent_until: committed,
+            complete: low <= replay_from && noted.replay_from.is_some(),
+            watermark: noted.watermark,
+            odd: (low > committed).then(|| Odd::Lost(low - committed)),
+        }
+    }
+
+    fn say(&self, topic: &str, partition: i32) {
+        match self.odd {
+            None => {}
+            Some(Odd::Lost(records)) => tracing::error!(
+                topic,
+                partition,
+                records,
+                "kafka: records were deleted before they were read; retention is too short"
+            ),
+            Some(Odd::BehindTheEnd(committed)) => tracing::error!(
+                topic,
+                partition,
+                committed,
+                "kafka: the log ends before the committed offset, so the topic was made anew; it is read from its beginning"
+            ),
+        }
+    }
 }
 
 impl ClientContext for SourceContext {
@@ -414,6 +440,27 @@ impl std::fmt::Display for Noted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_begins_where_its_windows_need_it() {
+        let noted = |committed, rf| Some((Offset::Offset(committed), Noted { replay_from: rf, watermark: None }));
+        let begin = |from, silent_until, complete, odd| Begin { from, silent_until, complete, watermark: None, odd };
+        let rows = [
+            (None, Some((5, 9)), Start::Earliest, begin(Some(5), 0, true, None)),
+            (None, Some((5, 9)), Start::Latest, begin(Some(9), 0, true, None)),
+            (None, None, Start::Latest, begin(None, 0, true, None)),
+            (Some((Offset::Invalid, Noted::default())), Some((0, 9)), Start::Earliest, begin(Some(0), 0, true, None)),
+            (noted(8, Some(3)), Some((0, 9)), Start::Earliest, begin(Some(3), 8, true, None)),
+            (noted(8, Some(3)), Some((5, 9)), Start::Earliest, begin(Some(5), 8, false, None)),
+            (noted(8, None), Some((0, 9)), Start::Earliest, begin(Some(8), 8, false, None)),
+            (noted(8, Some(3)), Some((20, 30)), Start::Earliest, begin(Some(20), 8, false, Some(Odd::Lost(12)))),
+            (noted(80, Some(70)), Some((0, 9)), Start::Latest, begin(Some(0), 0, true, Some(Odd::BehindTheEnd(80)))),
+            (noted(9, Some(9)), Some((0, 9)), Start::Earliest, begin(Some(9), 9, true, None)),
+        ];
+        for (noted, ends, start, want) in rows {
+            assert_eq!(Begin::at(noted, ends, start), want, "{noted:?} {ends:?}");
+        }
+    }
 
     #[test]
     fn commit_metadata_reads_as_it_was_written() {

@@ -69,11 +69,11 @@ pub const BATCHES_IN_FLIGHT: &str = "haltline_batches_in_flight";
 pub const BUILD_INFO: &str = "haltline_build_info";
 /// From the record's append to the decision.
 pub const EVENT_LATENCY: &str = "haltline_event_latency_seconds";
-/// Exact quantiles of [`EVENT_LATENCY`] over the last minute or two.
+/// Exact quantiles of [`EVENT_LATENCY`] since the start.
 pub const EVENT_LATENCY_QUANTILE: &str = "haltline_event_latency_quantile_seconds";
 /// From the record's append to the durable halt.
 pub const HALT_LATENCY: &str = "haltline_halt_latency_seconds";
-/// Exact quantiles of [`HALT_LATENCY`].
+/// Exact quantiles of [`HALT_LATENCY`] since the start.
 pub const HALT_LATENCY_QUANTILE: &str = "haltline_halt_latency_quantile_seconds";
 /// Time that the engine takes for one event.
 pub const STEP_DURATION: &str = "haltline_step_duration_seconds";
