@@ -249,3 +249,57 @@ fn sasl_and_tls_connect_and_a_wrong_password_says_so() {
     assert_eq!(http::get(engine.address, "/readyz").status, 503);
     assert_eq!(engine.terminate(), Some(0));
 }
+
+#[test]
+fn a_topic_that_is_created_later_is_read_without_a_restart() {
+    let Some(kafka) = Kafka::get() else { return };
+    let deployment = Deployment { topic: unique("later"), ..Deployment::new(kafka, "") };
+    let config = deployment.settings.path().display().to_string();
+    let topics = format!("kafka.topics=[\"{}\"]", deployment.topic);
+    let engine = Engine::start(&["--config", &config, "--set", &topics]).ready();
+    wait_for("a line about the missing topic", || {
+        engine
+            .log()
+            .iter()
+            .any(|line| line.contains("does not exist yet") && line.contains(&deployment.topic))
+            .then_some(())
+    });
+    deployment.kafka.topic(&deployment.topic, 2);
+    deployment.produce(&cross_tenant("s"));
+    wait_for("the halt", || {
+        let session = http::get(engine.address, "/v1/sessions/s?tenant=acme");
+        (session.status == 200 && session.json()["state"] == "halted").then_some(())
+    });
+}
+
+#[test]
+fn two_replicas_share_the_partitions_and_both_know_every_halt() {
+    let Some(kafka) = Kafka::get() else { return };
+    let receiver = Receiver::start();
+    let deployment = Deployment::new(kafka, &receiver.settings());
+    let first = deployment.start();
+    wait_for("all partitions", || (first.metric("haltline_shards") == 3).then_some(()));
+    let second = deployment.start();
+    wait_for("the partitions to be shared", || {
+        let (a, b) = (first.metric("haltline_shards"), second.metric("haltline_shards"));
+        (a + b == 3 && a > 0 && b > 0).then_some(())
+    });
+    let sessions: Vec<String> = (0..6).map(|n| format!("shared-{n}")).collect();
+    deployment.produce(&sessions.iter().flat_map(|session| cross_tenant(session)).collect::<Vec<_>>());
+    receiver.wait_for(sessions.len());
+    for (engine, session) in [&first, &second].into_iter().flat_map(|engine| sessions.iter().map(move |s| (engine, s)))
+    {
+        let gate = json!({"session": session, "tenant": "acme"});
+        wait_for("both gates to deny", || {
+            (http::post(engine.address, "/v1/gate", &gate).json()["decision"] == "deny").then_some(())
+        });
+    }
+    // One of them goes; the other takes over its partitions and goes on where it was.
+    assert_eq!(first.terminate(), Some(0));
+    wait_for("the partitions to move", || (second.metric("haltline_shards") == 3).then_some(()));
+    deployment.produce(&cross_tenant("after"));
+    receiver.wait_for(sessions.len() + 1);
+    assert_eq!(deployment.kafka.count(&deployment.written("halt-events")), sessions.len() as u64 + 1);
+    let told: BTreeSet<String> = receiver.received().iter().map(|received| received.id.clone()).collect();
+    assert_eq!(told.len(), sessions.len() + 1);
+}

@@ -81,12 +81,12 @@ pub struct Running {
 pub async fn start(config: Config, kind: SourceKind, hooks: Hooks) -> Result<Running> {
     let program = load_rules(&config.rules.paths).map_err(|errors| anyhow!("{errors}"))?;
     let endpoints = webhook::endpoints(&config.webhooks).map_err(|error| anyhow!("{error}"))?;
+    let kafka = (kind == SourceKind::Kafka).then(|| config.kafka.clone().resolve()).transpose();
+    let kafka = kafka.map_err(|error| anyhow!("{error}"))?;
     let listener = api::bind(config.http.listen).await?;
     let address = listener.local_addr().context("the address just bound")?;
     let metrics = Arc::new(Metrics::new().context("the metrics")?);
     note_rules(&metrics, &program, config.rules.shadow);
-    let kafka = (kind == SourceKind::Kafka).then(|| config.kafka.clone().resolve()).transpose();
-    let kafka = kafka.map_err(|error| anyhow!("{error}"))?;
     let ledger = open_ledger(&config, kafka.as_ref())?;
     let workers = worker_count(kafka.as_ref());
     let queues: Vec<_> = (0..workers).map(|_| unbounded()).collect();
