@@ -45,6 +45,10 @@ impl Deployment {
         self.kafka.produce(&self.topic, &events.iter().map(record).collect::<Vec<_>>());
     }
 
+    fn group(&self) -> &str {
+        self.prefix.trim_end_matches('.')
+    }
+
     fn written(&self, stream: &str) -> String {
         format!("{}{stream}", self.prefix)
     }
@@ -149,7 +153,13 @@ fn the_right_sessions_are_halted_once_and_stay_halted() {
         vec![json!(1); 3]
     );
     assert_eq!(receiver.received().len(), 3, "{:#?}", receiver.received());
+
+    // Who ends in order leaves its groups, so that the next one need not wait for a session timeout.
     assert_eq!(engine.terminate(), Some(0));
+    for group in [deployment.group().to_owned(), format!("{}-webhook-test", deployment.group())] {
+        let described = describe_group(&deployment, &group, "--state");
+        assert!(described.contains("Empty"), "{described}");
+    }
 }
 
 #[test]
@@ -176,18 +186,22 @@ fn a_window_goes_on_where_a_crash_left_it() {
     assert_eq!(halted["halt"]["event_id"], "split-4", "{halted}");
 }
 
-/// The sum of the group's committed offsets, by Kafka's own tool; `None` while there is no group.
+/// The sum of the group's committed offsets; `None` while there is no group.
 fn committed(deployment: &Deployment) -> Option<u64> {
-    let group = deployment.prefix.trim_end_matches('.');
-    let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka"))
-        .args(["tool", &deployment.kafka.directory, class, "--describe", "--group", group])
-        .output()
-        .expect("tests/kafka starts");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = describe_group(deployment, deployment.group(), "--offsets");
     let rows = text.lines().filter(|line| line.contains(&deployment.topic));
     let offsets: Vec<u64> = rows.filter_map(|row| row.split_whitespace().nth(3)?.parse().ok()).collect();
     (!offsets.is_empty()).then(|| offsets.iter().sum())
+}
+
+/// What Kafka's own tool says of a group; nothing while there is none.
+fn describe_group(deployment: &Deployment, group: &str, what: &str) -> String {
+    let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka"))
+        .args(["tool", &deployment.kafka.directory, class, "--describe", "--group", group, what])
+        .output()
+        .expect("tests/kafka starts");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]

@@ -6,13 +6,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogSettings;
 
-/// Starts logging. The client library's own chatter is left out: what matters of it comes as events
-/// of ours. A bad filter falls back to `info` and says so.
+/// Starts logging. The client library's own chatter is left out, unless the level names it: what matters
+/// of it comes as events of ours. A bad filter falls back to `info` and says so.
 pub(super) fn start(settings: &LogSettings) {
-    let directives = format!("{},librdkafka=off,rdkafka=off", settings.level);
+    let directives = format!("librdkafka=off,rdkafka=off,{}", settings.level);
     let filter = EnvFilter::try_new(&directives).unwrap_or_else(|error| {
         eprintln!("haltline: log.level: {error}; using info");
-        EnvFilter::new("info,librdkafka=off,rdkafka=off")
+        EnvFilter::new("librdkafka=off,rdkafka=off,info")
     });
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -292,11 +292,16 @@ pub fn poll<'c>(
     Ok(End::Stopped)
 }
 
-/// Leaves the group in order: the revocation drains the workers and commits.
+/// Leaves the group while the workers are still there: the close revokes the partitions, which drains the
+/// workers and commits, and then tells the coordinator, so that others take over at once. Unsubscribing
+/// first would leave without a word when a commit is on the way.
 fn leave(consumer: &Source) {
-    consumer.unsubscribe();
+    if let Err(error) = consumer.close_queue() {
+        tracing::warn!(%error, "kafka: the group was not left in order; others take over after session.timeout.ms");
+        return;
+    }
     let deadline = Instant::now() + DRAIN_DEADLINE * 2;
-    while Instant::now() < deadline && consumer.assignment().is_ok_and(|left| left.count() > 0) {
+    while Instant::now() < deadline && !consumer.closed() {
         drop(consumer.poll(IDLE_POLL));
     }
 }
