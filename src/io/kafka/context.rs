@@ -1,6 +1,7 @@
-//! What the clients say of themselves: one line when the connection is lost, one when it is another
-//! error, not a flood.
+//! What the clients say of themselves: a line for each kind of trouble, not a flood.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,26 +16,36 @@ const REPEAT_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Reporter {
     role: &'static str,
-    last: Mutex<Option<(String, Instant)>>,
+    last: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Reporter {
     pub(super) fn new(role: &'static str) -> Self {
-        Self { role, last: Mutex::new(None) }
+        Self { role, last: Mutex::default() }
     }
 
     pub(super) fn report(&self, error: &KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+        let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
             // Not trouble: the end of a partition, which is asked for.
             return;
         }
-        let kind = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
+        let kind = code.map_or_else(|| error.to_string(), |code| code.to_string());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref().is_some_and(|(known, at)| *known == kind && at.elapsed() < REPEAT_AFTER) {
-            return;
+        last.retain(|_, at| at.elapsed() < REPEAT_AFTER);
+        if let Entry::Vacant(first) = last.entry(family(code, &kind)) {
+            tracing::warn!(client = self.role, error = %kind, reason, "kafka: trouble with the connection; it is tried again");
+            first.insert(Instant::now());
         }
-        tracing::warn!(client = self.role, error = %kind, reason, "kafka: trouble with the connection; it is tried again");
-        *last = Some((kind, Instant::now()));
+    }
+}
+
+/// A client has several connections and reports the loss of each in one way or another.
+fn family(code: Option<RDKafkaErrorCode>, kind: &str) -> String {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
+    match code {
+        Some(AllBrokersDown | BrokerTransportFailure | Resolve) => "connection".to_owned(),
+        _ => kind.to_owned(),
     }
 }
 
