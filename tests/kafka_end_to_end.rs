@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -157,7 +156,7 @@ fn the_right_sessions_are_halted_once_and_stay_halted() {
     // Who ends in order leaves its groups, so that the next one need not wait for a session timeout.
     assert_eq!(engine.terminate(), Some(0));
     for group in [deployment.group().to_owned(), format!("{}-webhook-test", deployment.group())] {
-        let described = describe_group(&deployment, &group, "--state");
+        let described = deployment.kafka.describe_group(&group, "--state");
         assert!(described.contains("Empty"), "{described}");
     }
 }
@@ -188,20 +187,42 @@ fn a_window_goes_on_where_a_crash_left_it() {
 
 /// The sum of the group's committed offsets; `None` while there is no group.
 fn committed(deployment: &Deployment) -> Option<u64> {
-    let text = describe_group(deployment, deployment.group(), "--offsets");
+    let text = deployment.kafka.describe_group(deployment.group(), "--offsets");
     let rows = text.lines().filter(|line| line.contains(&deployment.topic));
     let offsets: Vec<u64> = rows.filter_map(|row| row.split_whitespace().nth(3)?.parse().ok()).collect();
     (!offsets.is_empty()).then(|| offsets.iter().sum())
 }
 
-/// What Kafka's own tool says of a group; nothing while there is none.
-fn describe_group(deployment: &Deployment, group: &str, what: &str) -> String {
-    let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka"))
-        .args(["tool", &deployment.kafka.directory, class, "--describe", "--group", group, what])
-        .output()
-        .expect("tests/kafka starts");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+#[test]
+fn a_slow_ledger_stops_the_reading_and_loses_nothing() {
+    let Some(kafka) = Kafka::get() else { return };
+    let deployment = Deployment::new(kafka, "");
+    let engine = deployment.start();
+    let ledger = format!("haltline-ledger-{}", engine.id());
+    deployment.kafka.limit_producer(&ledger, Some(1_000));
+    let foreign = |n| call(&format!("s-{}", n % 9), n, "read_record", json!({"tenant": "globex", "id": n}));
+    let events: Vec<Value> = (0..60_000).map(foreign).collect();
+    deployment.produce(&events);
+    let said = |what: &str| engine.log().iter().any(|line| line.contains(what)).then_some(());
+    wait_for("the reading to be paused", || said("reading is paused"));
+    let read = engine.metric("haltline_events_total");
+    assert!(read < events.len() as u64, "reading goes no further than the queues: {read}");
+    assert!(engine.metric("haltline_batches_in_flight") <= 64);
+    assert_eq!(
+        http::post(engine.address, "/v1/gate", &json!({"session": "s"})).status,
+        200,
+        "the gate waits for nobody"
+    );
+    assert!(deployment.kafka.describe_group(deployment.group(), "--state").contains("Stable"));
+
+    deployment.kafka.limit_producer(&ledger, None);
+    wait_for("the reading to go on", || said("reading goes on"));
+    wait_for("all events", || (engine.metric("haltline_events_total") == events.len() as u64).then_some(()));
+    let findings = || deployment.kafka.count(&deployment.written("findings"));
+    wait_for("a finding for each event", || (findings() >= events.len() as u64).then_some(()));
+    let again = findings();
+    assert_eq!(engine.terminate(), Some(0));
+    assert_eq!(findings(), again, "and none twice");
 }
 
 #[test]

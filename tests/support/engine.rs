@@ -65,6 +65,17 @@ impl Engine {
         self.log.lock().expect("not poisoned").clone()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(sent.expect("kill exists").success());
+    }
+
     /// Ends it as a crash would.
     pub fn kill(mut self) {
         self.child.kill().expect("still there");
@@ -73,17 +84,25 @@ impl Engine {
 
     /// Asks it to end, as a service manager would, and returns its exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().expect("kill exists");
-        assert!(asked.success());
+        self.signal("TERM");
         wait_for("the program to end", || self.child.try_wait().expect("can be asked")).code()
     }
 
     /// The sum of a metric's series, whole numbers only; 0 where there is none.
     pub fn metric(&self, name: &str) -> u64 {
+        self.series(name).filter_map(|value| value.parse::<u64>().ok()).sum()
+    }
+
+    /// The largest of a metric's series; 0 where there is none.
+    pub fn metric_max(&self, name: &str) -> f64 {
+        self.series(name).filter_map(|value| value.parse().ok()).fold(0.0, f64::max)
+    }
+
+    fn series(&self, name: &str) -> impl Iterator<Item = String> {
         let text = http::get(self.address, "/metrics").body;
         let is_meant = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
-        text.lines().filter(is_meant).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        let values = text.lines().filter(is_meant).filter_map(|line| line.rsplit(' ').next());
+        values.map(str::to_owned).collect::<Vec<_>>().into_iter()
     }
 }
 

@@ -52,6 +52,22 @@ impl Kafka {
         let class = "org.apache.kafka.tools.TopicCommand";
         run(&["tool", &self.directory, class, "--describe", "--topic", topic], "")
     }
+
+    /// Has the node take no more than so many bytes a second from a producer, or as many as it likes.
+    pub fn limit_producer(&self, client_id: &str, bytes_per_second: Option<u32>) {
+        let (how, what) = match bytes_per_second {
+            Some(rate) => ("--add-config", format!("producer_byte_rate={rate}")),
+            None => ("--delete-config", "producer_byte_rate".to_owned()),
+        };
+        let of = ["--entity-type", "clients", "--entity-name", client_id];
+        run(&[&["tool", &self.directory, "kafka.admin.ConfigCommand", "--alter", how, &what], &of[..]].concat(), "");
+    }
+
+    /// What Kafka's own tool says of a consumer group; an error's text while there is none.
+    pub fn describe_group(&self, group: &str, what: &str) -> String {
+        let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+        run(&["tool", &self.directory, class, "--describe", "--group", group, what], "")
+    }
 }
 
 fn run(args: &[&str], input: &str) -> String {

@@ -54,7 +54,8 @@ impl Receiver {
         format!("[[webhooks]]\nname = \"test\"\nurl = \"http://{}/hook\"\nsecret = \"{SECRET}\"\n", self.address)
     }
 
-    /// What came so far; fails when anything was badly signed.
+    /// What came so far, each id once: after a crash a webhook that was delivered may come again, and its
+    /// receiver is to know it by its id. Fails when anything was badly signed.
     pub fn received(&self) -> Vec<Received> {
         assert_eq!(*self.refused.lock().expect("not poisoned"), Vec::<String>::new());
         self.received.lock().expect("not poisoned").clone()
@@ -76,10 +77,11 @@ fn serve(mut stream: std::net::TcpStream, received: &Mutex<Vec<Received>>, refus
             let mut body = vec![0; length];
             reader.read_exact(&mut body).expect("as long as it says");
             match Webhook::new(SECRET).expect("a good secret").verify(&body, &headers) {
-                Ok(()) => received.lock().expect("not poisoned").push(Received {
-                    id: headers["webhook-id"].to_str().expect("ASCII").to_owned(),
-                    body: serde_json::from_slice(&body).expect("JSON"),
-                }),
+                Ok(()) => {
+                    let id = headers["webhook-id"].to_str().expect("ASCII").to_owned();
+                    let body = serde_json::from_slice(&body).expect("JSON");
+                    keep(&mut received.lock().expect("not poisoned"), Received { id, body });
+                }
                 Err(error) => refused.lock().expect("not poisoned").push(error.to_string()),
             }
             let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
@@ -89,5 +91,13 @@ fn serve(mut stream: std::net::TcpStream, received: &Mutex<Vec<Received>>, refus
             headers.insert(name, value.trim().parse().expect("a value"));
         }
         line.clear();
+    }
+}
+
+/// Keeps what is new.
+fn keep(received: &mut Vec<Received>, new: Received) {
+    match received.iter().find(|old| old.id == new.id) {
+        Some(old) => assert_eq!(old.body, new.body, "what comes again is the same"),
+        None => received.push(new),
     }
 }

@@ -263,15 +263,21 @@ pub fn poll<'c>(
 ) -> Result<End, String> {
     let context = consumer.context();
     let mut poller = Poller { consumer, queues, pending: queues.iter().map(|_| Vec::new()).collect(), stop };
-    let mut last_record = Instant::now();
+    // Time in which a full queue kept the polling back does not count as quiet.
+    let mut quiet_since = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let timeout = if poller.is_empty() { IDLE_POLL } else { Duration::ZERO };
         match consumer.poll(timeout) {
             Some(Ok(record)) => {
-                last_record = Instant::now();
                 poller.take(record);
+                quiet_since = Instant::now();
             }
-            None | Some(Err(KafkaError::PartitionEOF(_))) => poller.hand_over_all(),
+            None | Some(Err(KafkaError::PartitionEOF(_))) => {
+                if !poller.is_empty() {
+                    poller.hand_over_all();
+                    quiet_since = Instant::now();
+                }
+            }
             Some(Err(error)) => {
                 let code = error.rdkafka_error_code();
                 if let Some((_, reason)) = consumer.client().fatal_error() {
@@ -283,7 +289,7 @@ pub fn poll<'c>(
                     .report(&error, if is_missing { "create the topic, or correct kafka.topics" } else { "reading" });
             }
         }
-        if last_record.elapsed() > STALL_AFTER && context.lag.load(Ordering::Relaxed) > 0 {
+        if quiet_since.elapsed() > STALL_AFTER && context.lag.load(Ordering::Relaxed) > 0 {
             tracing::error!("kafka: records are there but none comes; the consumer is made anew");
             return Ok(End::Stalled);
         }
@@ -319,7 +325,7 @@ impl<'c> Poller<'c, '_> {
     }
 
     fn take(&mut self, record: BorrowedMessage<'c>) {
-        let worker = usize::try_from(record.partition()).unwrap_or(0) % self.queues.len().max(1);
+        let worker = worker_of(&record, self.queues.len());
         let Some(pending) = self.pending.get_mut(worker) else { return };
         pending.push(record);
         if pending.len() >= BATCH_RECORDS {
