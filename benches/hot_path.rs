@@ -11,7 +11,7 @@ use haltline::event::parse;
 use haltline::ids::ShardId;
 use haltline::time::Millis;
 
-/// A tool result of about 760 bytes, as one of many sessions would have it.
+/// A tool result of about 850 bytes, as one of many sessions would have it.
 fn event(session: u64) -> String {
     let text = "The order was placed on Monday and left the warehouse on Tuesday. The customer asked for a refund of \
         the second item, which arrived with a scratch on the lid; a photo is attached to the ticket. Policy says that \

@@ -11,10 +11,11 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use crate::engine::{At, Effect, Engine, HashKey, Input, Program, Settings};
-use crate::event::{Kind, Parsed, Reason, Rejected, parse, repair};
+use crate::event::{Kind, Parsed, Reason, Rejected, parse};
 use crate::finding::Finding;
 use crate::halt::HaltRecord;
 use crate::ids::ShardId;
+use crate::io::clock;
 use crate::io::fleet::Assignment;
 use crate::io::ledger::{Entry, Stream};
 use crate::io::orders::entry;
@@ -185,7 +186,7 @@ impl Shard {
         outcome: &mut Outcome,
         tally: &mut Tally,
     ) {
-        let repaired = if rejected.reason == Reason::BadJson { repair(record.payload) } else { None };
+        let repaired = rejected.repaired(record.payload);
         let reread = repaired.as_deref().and_then(|bytes| parse(bytes).ok());
         if !at.silent {
             if let Some(count) =
@@ -212,7 +213,8 @@ impl Shard {
                     outcome.first.extend(finding_entry(&finding));
                     outcome.findings.push(finding);
                 }
-                Effect::Halt(record) => {
+                Effect::Halt(mut record) => {
+                    record.written = Some(clock::now());
                     outcome.first.extend(entry(&record, Stream::HaltEvents));
                     outcome.second.extend(entry(&record, Stream::Halts));
                     outcome.halts.push(HaltNotice { record, append, latency_seconds: None });

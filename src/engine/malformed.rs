@@ -11,7 +11,6 @@ use super::{At, Context, Effect, Engine, Session};
 use crate::event::{Agent, Event, Kind, Rejected, TENANT_DEFAULT, Trust};
 use crate::finding::{Action, Finding};
 use crate::limits::EVENT_BYTES_MAX;
-use crate::rules::Rule;
 use crate::text::View;
 
 impl Engine {
@@ -41,32 +40,19 @@ impl Engine {
         let lossy = String::from_utf8_lossy(bytes.get(..EVENT_BYTES_MAX).unwrap_or(bytes));
         let text = unescape(&lossy);
         let view = View::new(&text);
-        let tenant = context.event.tenant.to_string();
-        let hits = self.scan_text(view.text(), |rule| {
-            rule.when.tenants.is_empty() || rule.when.tenants.iter().any(|glob| glob.matches(&tenant))
-        });
+        let hits = self.scan_text(view.text(), |rule| rule.when.passes_tenant(&context.event.tenant));
         let program = self.program.clone();
         let mut findings: Vec<Finding> = Vec::new();
         for hit in hits {
             let Some((rule, check)) = program.match_rule(hit.rule) else { continue };
             let mut finding = self.finding(rule, context, match_evidence(check, &view, &hit, "record"), None);
-            if !looks_at_everything(rule) {
+            if !rule.when.passes_every_event() {
                 finding.action = finding.action.min(Action::Flag);
             }
             findings.push(finding);
         }
         findings
     }
-}
-
-fn looks_at_everything(rule: &Rule) -> bool {
-    let when = &rule.when;
-    when.kinds.is_empty()
-        && when.roles.is_empty()
-        && when.trusts.is_empty()
-        && when.tools.is_empty()
-        && when.not_tools.is_empty()
-        && when.agents.is_empty()
 }
 
 /// What a finding needs to know of the record.

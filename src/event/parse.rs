@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{DUPLICATE_FIELD, Fields, FieldsSeed};
 use super::loose::{Loose, LooseText, Problems};
-use super::{Agent, Event, Kind, Role, TENANT_DEFAULT, Tool, Trace, Trust, Usage};
+use super::{Agent, Event, Kind, Role, TENANT_DEFAULT, Tool, Trace, Trust, Usage, repair};
 use crate::limits::{EVENT_BYTES_MAX, ID_BYTES_MAX, JSON_DEPTH_MAX, LABELS_MAX, TOOL_NAME_BYTES_MAX};
 use crate::time::Millis;
 
@@ -86,6 +86,13 @@ pub struct Rejected {
 impl Rejected {
     fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into(), session: None, tenant: None }
+    }
+
+    /// The record that was rejected, `bytes`, with small defects undone, to be parsed once more; `None`
+    /// where that would not help.
+    #[must_use]
+    pub fn repaired(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if self.reason == Reason::BadJson { repair(bytes) } else { None }
     }
 }
 

@@ -45,6 +45,15 @@ impl HaltView {
         self.records.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// The records that are wanted, the latest first.
+    #[must_use]
+    pub fn latest(&self, wanted: impl Fn(&HaltRecord) -> bool) -> Vec<HaltRecord> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let mut latest: Vec<HaltRecord> = records.values().filter(|record| wanted(record)).cloned().collect();
+        latest.sort_by_key(|record| std::cmp::Reverse(record.at));
+        latest
+    }
+
     /// Number of sessions that are halted.
     #[must_use]
     pub fn halted(&self) -> usize {

@@ -8,7 +8,6 @@ pub mod api;
 pub mod clock;
 pub mod fleet;
 pub mod halts;
-
 pub mod ingest;
 pub mod kafka;
 pub mod ledger;

@@ -34,7 +34,8 @@ impl Orders {
     pub async fn give(&self, order: &Order) -> Result<(Option<HaltRecord>, bool), String> {
         let _turn = self.one_at_a_time.lock().await;
         let before = self.halts.get(&order.tenant, &order.session);
-        let Some(record) = HaltRecord::from_order(order, before.as_ref()) else { return Ok((before, false)) };
+        let Some(mut record) = HaltRecord::from_order(order, before.as_ref()) else { return Ok((before, false)) };
+        record.written = Some(clock::now());
         // The outbox first: a halt in the view without its event would never be told to anyone.
         self.ledger.write_and_wait(vec![entry(&record, Stream::HaltEvents)?].into()).await?;
         self.ledger.write_and_wait(vec![entry(&record, Stream::Halts)?].into()).await?;
@@ -55,8 +56,6 @@ impl Orders {
 /// # Errors
 /// When it cannot be written as JSON, which its types rule out.
 pub fn entry(record: &HaltRecord, stream: Stream) -> Result<Entry, String> {
-    let written = record.written.or_else(|| Some(clock::now()));
-    let value = serde_json::to_vec(&HaltRecord { written, ..record.clone() })
-        .map_err(|error| format!("halt record as JSON: {error}"))?;
+    let value = serde_json::to_vec(record).map_err(|error| format!("halt record as JSON: {error}"))?;
     Ok(Entry { stream, key: halt_key(&record.tenant, &record.session), value, headers: Vec::new() })
 }

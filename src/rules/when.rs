@@ -33,7 +33,25 @@ impl When {
             && names(&self.tools, tool)
             && !tool.is_some_and(|tool| self.not_tools.iter().any(|glob| glob.matches(tool)))
             && names(&self.agents, event.agent.id.as_deref())
-            && names(&self.tenants, Some(&event.tenant))
+            && self.passes_tenant(&event.tenant)
+    }
+
+    /// Whether the rule looks at this tenant's events.
+    #[must_use]
+    pub fn passes_tenant(&self, tenant: &str) -> bool {
+        names(&self.tenants, Some(tenant))
+    }
+
+    /// Whether it looks at every event of its tenants.
+    #[must_use]
+    pub fn passes_every_event(&self) -> bool {
+        let Self { kinds, roles, trusts, tools, not_tools, agents, tenants: _ } = self;
+        kinds.is_empty()
+            && roles.is_empty()
+            && trusts.is_empty()
+            && tools.is_empty()
+            && not_tools.is_empty()
+            && agents.is_empty()
     }
 }
 

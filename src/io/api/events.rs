@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use super::Api;
 use super::error::ApiError;
 use super::guard::Room;
-use crate::event::{Reason, Rejected, parse, repair};
+use crate::event::{Rejected, parse, repair};
 use crate::io::ingest::{Ingest, Posted};
 use crate::limits::{EVENT_BYTES_MAX, HTTP_TIMEOUT, PAGE_MAX};
 
@@ -166,7 +166,7 @@ fn session_of(bytes: &[u8]) -> Result<String, Rejected> {
         Ok(parsed) => return Ok(parsed.event.session.into_owned()),
         Err(rejected) => rejected,
     };
-    let repaired = if rejected.reason == Reason::BadJson { repair(bytes) } else { None };
+    let repaired = rejected.repaired(bytes);
     let reread = repaired.as_deref().and_then(|bytes| parse(bytes).ok());
     reread.map(|parsed| parsed.event.session.into_owned()).ok_or(rejected)
 }

@@ -40,11 +40,9 @@ pub(super) async fn halts(
     }
     let tenant = tenant_filter(params.tenant.as_deref());
     let rev = api.halts.revision();
-    let mut records = api.halts.all();
-    records.retain(|record| {
+    let mut records = api.halts.latest(|record| {
         (params.state == Wanted::All || record.is_halted()) && tenant.is_none_or(|tenant| *record.tenant == *tenant)
     });
-    records.sort_by_key(|record| std::cmp::Reverse(record.at));
     let total = records.len();
     records.truncate(params.limit.0);
     Ok(Json(json!({"halts": records, "total": total, "rev": rev})))

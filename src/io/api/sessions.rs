@@ -60,8 +60,7 @@ pub(super) async fn list(
     let complete = answered.is_ok();
     let views = answered.unwrap_or_default();
     // After the workers were asked, so that a session that they saw halted is shown halted.
-    let records = api.halts.all();
-    let halted = halted(&records, tenant);
+    let halted = api.halts.latest(|record| record.is_halted() && tenant.is_none_or(|tenant| *record.tenant == *tenant));
     let rows = rows(&halted, &views, state, limit.0);
     Ok(Json(json!({
         "sessions": rows,
@@ -72,20 +71,12 @@ pub(super) async fn list(
     })))
 }
 
-/// The halted sessions, the latest halt first.
-fn halted<'a>(records: &'a [HaltRecord], tenant: Option<&str>) -> Vec<&'a HaltRecord> {
-    let concerns = |record: &&HaltRecord| record.is_halted() && tenant.is_none_or(|tenant| *record.tenant == *tenant);
-    let mut halted: Vec<&HaltRecord> = records.iter().filter(concerns).collect();
-    halted.sort_by_key(|record| std::cmp::Reverse(record.at));
-    halted
-}
-
 /// Halted sessions first, then the others by their last event.
-fn rows<'a>(halted: &[&'a HaltRecord], views: &'a [SessionView], wanted: Option<Wanted>, limit: usize) -> Vec<Row<'a>> {
+fn rows<'a>(halted: &'a [HaltRecord], views: &'a [SessionView], wanted: Option<Wanted>, limit: usize) -> Vec<Row<'a>> {
     let mut by_name: BTreeMap<_, &SessionView> =
         views.iter().map(|view| ((&*view.tenant, &*view.session), view)).collect();
     let mut rows = Vec::new();
-    for &record in halted {
+    for record in halted {
         let activity = by_name.remove(&(&*record.tenant, &*record.session)).map(ActivityRow::of);
         let halt = Some(HaltBody::of(record));
         let (tenant, session) = (&*record.tenant, &*record.session);
