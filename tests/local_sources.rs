@@ -107,3 +107,40 @@ fn standard_input_is_watched_as_it_comes_and_a_signal_ends_it() {
     // The pipe is still open.
     assert_eq!(engine.terminate(), Some(0));
 }
+
+/// A rule of one's own that takes the place of a pack's refund limit, or is broken.
+fn own_rule(limit: &str) -> String {
+    format!(
+        "schema = 1\nid = \"refund-rate-session-1m\"\ntitle = \"Refunds\"\ndescription = \"Refunds of one session.\"\n\
+         severity = \"high\"\naction = \"halt\"\n[when]\nkind = \"tool_call\"\ntool = \"issue_refund\"\n\
+         [rate]\ngroup_by = \"session\"\nwindow = \"1m\"\ncount_at_least = {limit}\n"
+    )
+}
+
+#[test]
+fn new_rules_are_taken_without_a_restart_and_broken_ones_change_nothing() {
+    let place = Place::new();
+    let rule = place.dir.path().join("rule.toml");
+    std::fs::write(&rule, own_rule("100")).expect("writes");
+    let engine = place.start(&["http", "--set", &format!("rules.paths={:?}", [rule.display().to_string()])]).ready();
+    let post = |from: usize, to: usize| {
+        let refunds: Vec<Value> = (from..to).map(|n| refund("r", n)).collect();
+        assert_eq!(http::post(engine.address, "/v1/events", &json!(refunds)).json()["accepted"], to - from);
+    };
+    let reloaded = |result: &str| {
+        engine.signal("HUP");
+        let series = format!("haltline_rules_reload_total{{result=\"{result}\"}}");
+        wait_for("the reload", || (engine.metric(&series) == 1).then_some(()));
+    };
+    std::fs::write(&rule, own_rule("\"many\"")).expect("writes");
+    reloaded("failure");
+    post(0, 5);
+    assert_eq!(state(&engine, "r"), "running", "the old limit holds");
+    std::fs::write(&rule, own_rule("5")).expect("writes");
+    reloaded("success");
+    // A limit that changed counts from its first event on.
+    post(5, 9);
+    assert_eq!(state(&engine, "r"), "running");
+    post(9, 10);
+    wait_for("the halt", || (state(&engine, "r") == "halted").then_some(()));
+}
