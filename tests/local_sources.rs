@@ -108,7 +108,7 @@ fn standard_input_is_watched_as_it_comes_and_a_signal_ends_it() {
     assert_eq!(engine.terminate(), Some(0));
 }
 
-/// A rule of one's own that takes the place of a pack's refund limit, or is broken.
+/// A rule of one's own, laid over the pack's rule of the same id, or broken.
 fn own_rule(limit: &str) -> String {
     format!(
         "schema = 1\nid = \"refund-rate-session-1m\"\ntitle = \"Refunds\"\ndescription = \"Refunds of one session.\"\n\
@@ -122,10 +122,13 @@ fn new_rules_are_taken_without_a_restart_and_broken_ones_change_nothing() {
     let place = Place::new();
     let rule = place.dir.path().join("rule.toml");
     std::fs::write(&rule, own_rule("100")).expect("writes");
-    let engine = place.start(&["http", "--set", &format!("rules.paths={:?}", [rule.display().to_string()])]).ready();
-    let post = |from: usize, to: usize| {
+    let paths = format!("rules.paths={:?}", ["builtin", &rule.display().to_string()]);
+    let engine = place.start(&["http", "--set", &paths]).ready();
+    // Accepted is durable, not yet scanned.
+    let scan = |from: usize, to: usize| {
         let refunds: Vec<Value> = (from..to).map(|n| refund("r", n)).collect();
         assert_eq!(http::post(engine.address, "/v1/events", &json!(refunds)).json()["accepted"], to - from);
+        wait_for("the events", || (engine.metric("haltline_events_total") == to as u64).then_some(()));
     };
     let reloaded = |result: &str| {
         engine.signal("HUP");
@@ -134,13 +137,14 @@ fn new_rules_are_taken_without_a_restart_and_broken_ones_change_nothing() {
     };
     std::fs::write(&rule, own_rule("\"many\"")).expect("writes");
     reloaded("failure");
-    post(0, 5);
+    scan(0, 5);
     assert_eq!(state(&engine, "r"), "running", "the old limit holds");
-    std::fs::write(&rule, own_rule("5")).expect("writes");
+    std::fs::write(&rule, own_rule("4")).expect("writes");
     reloaded("success");
-    // A limit that changed counts from its first event on.
-    post(5, 9);
+    // A limit that changed counts from its first event on. Nine in all: the packs' limit of ten in five minutes is not met.
+    scan(5, 8);
     assert_eq!(state(&engine, "r"), "running");
-    post(9, 10);
-    wait_for("the halt", || (state(&engine, "r") == "halted").then_some(()));
+    scan(8, 9);
+    let halted = place.receiver.wait_for(1)[0].body["data"].clone();
+    assert_eq!((&halted["rule"], &halted["event_id"]), (&json!("refund-rate-session-1m"), &json!("r-8")), "{halted}");
 }
