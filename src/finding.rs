@@ -107,6 +107,53 @@ pub struct Evidence {
     /// Byte range of the match in the field's text, end exclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span: Option<(usize, usize)>,
+    /// What had to be undone to read it, the outermost first: `base64`, `zero-width`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decoded: Vec<String>,
+    /// The classifier's score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Probability>,
+    /// What the classifier's score comes from, the strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+/// A number from 0 to 1 in thousandths, so that equal is equal; a plain number on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Probability(pub u16);
+
+impl Probability {
+    /// The nearest thousandth.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
+    pub fn of(value: f32) -> Self {
+        Self((value.clamp(0.0, 1.0) * 1e3).round() as u16)
+    }
+
+    /// As a number from 0 to 1.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        f64::from(self.0) / 1e3
+    }
+}
+
+impl std::fmt::Display for Probability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.3}", self.value())
+    }
+}
+
+impl Serialize for Probability {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_f64(self.value())
+    }
+}
+
+impl<'de> Deserialize<'de> for Probability {
+    #[expect(clippy::cast_possible_truncation, reason = "a score has no more digits than that")]
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        f64::deserialize(input).map(|value| Self::of(value as f32))
+    }
 }
 
 /// One rule's word on one event. Schema version 1.

@@ -22,8 +22,9 @@
 //! |---|---|---|---|
 //! | 0 | [`limits`] [`time`] [`ids`] [`event`] [`finding`] [`halt`] | the vocabulary, every bound | clocks |
 //! | 1 | [`text`] | one form for the many ways to write the same words, with offsets back | rules |
+//! | 1 | [`corpus`] | labelled texts, made from templates; attacks hidden in every way | rules |
 //! | 2 | [`rules`] | files → checked rules, with errors at file:line:column | content |
-//! | 3 | [`scan`] | texts → hits, all rules in one pass | time, sessions |
+//! | 3 | [`scan`] [`classify`] | texts → hits, all rules in one pass; texts → a score | time, sessions |
 //! | 4 | [`window`] [`detect`] | arithmetic over time, detectors with a memory | events, text, rules |
 //! | 5 | [`engine`] | the pure state machine: what follows from an event | IO, clocks, randomness |
 //! | 6 | [`io`] | Kafka, the embedded ledger, HTTP, webhooks, metrics, files | decisions |
@@ -59,9 +60,13 @@ pub mod halt;
 
 pub mod text;
 
+pub mod corpus;
+
 pub mod rules;
 
 pub mod scan;
+
+pub mod classify;
 
 pub mod window;
 

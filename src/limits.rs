@@ -14,6 +14,8 @@ pub const JSON_DEPTH_MAX: usize = 64;
 pub const LEAVES_MAX: usize = 4_096;
 /// Longest object key that is not scanned as a text of its own, in bytes.
 pub const KEY_BYTES_UNSCANNED: usize = 16;
+/// Longest value that is read together with its key, in bytes.
+pub const KEYED_BYTES_MAX: usize = 1_024;
 /// Longest session, tenant, agent or event id, in bytes.
 pub const ID_BYTES_MAX: usize = 256;
 /// Longest tool name, in bytes.
@@ -29,6 +31,11 @@ pub const FINDINGS_PER_EVENT_MAX: usize = 64;
 pub const EXCERPT_CHARS_MAX: usize = 160;
 /// Most recent findings that a session's own record keeps.
 pub const FINDINGS_PER_SESSION_MAX: usize = 16;
+/// Bytes of earlier turns that a session keeps of what it heard, of what it read and of what it did,
+/// so that an attack in pieces is seen whole.
+pub const STREAM_TAIL_BYTES: usize = 256;
+/// How much text around a hit the classifier is asked about, on either side, in bytes.
+pub const SCORED_AROUND_BYTES: usize = 400;
 /// Ids of recent events that a session remembers, to know a producer's retry.
 pub const RECENT_IDS: usize = 8;
 
@@ -61,6 +68,8 @@ pub const BATCHES_QUEUED: usize = 16;
 pub const BATCHES_IN_FLIGHT: usize = 64;
 /// Bytes of a dead letter that are kept; a digest stands for the rest.
 pub const DEAD_LETTER_BYTES_MAX: usize = 256 << 10;
+/// How far behind what is kept of a dead letter a secret in it may end and is still masked, in bytes.
+pub const SECRET_BYTES_MAX: usize = 16 << 10;
 /// Recent findings that the API can list.
 pub const FINDINGS_LISTED_MAX: usize = 1_000;
 
@@ -80,3 +89,29 @@ pub const WEBHOOK_IN_FLIGHT: usize = 16;
 pub const WEBHOOK_HELD: usize = 1_024;
 /// Webhook endpoints.
 pub const WEBHOOKS_MAX: usize = 32;
+
+/// Most times that a folded character may be longer than it was, in bytes.
+pub const FOLD_GROWTH_MAX: usize = 4;
+/// Most combining marks on one letter that are kept.
+pub const MARKS_MAX: usize = 8;
+
+/// How often something is decoded in what was decoded.
+pub const DECODE_DEPTH_MAX: usize = 4;
+/// Most readings of one text beside the folded one.
+pub const LAYERS_MAX: usize = 32;
+/// Most bytes of all readings of one text together, as a multiple of its length.
+pub const DECODED_GROWTH_MAX: usize = 6;
+/// What all readings of a short text may have beyond that, in bytes.
+pub const DECODED_BYTES_MIN: usize = 16 << 10;
+/// Most bytes of all readings of one text together.
+pub const DECODED_BYTES_MAX: usize = 8 << 20;
+/// How much of the text on each side of something decoded in it is read with it, in bytes.
+pub const DECODED_CONTEXT_BYTES: usize = 256;
+/// Longest word that is looked at for letters in disguise, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 256;
+/// Most letters without a gap that are cut into words.
+pub const SEGMENT_BYTES_MAX: usize = 1_024;
+/// Longest HTML tag, in bytes.
+pub const TAG_BYTES_MAX: usize = 2_048;
+/// Most string variables of one text whose concatenation is followed.
+pub const VARIABLES_MAX: usize = 64;

@@ -194,7 +194,7 @@ impl Shard {
             {
                 *count += 1;
             }
-            outcome.first.push(dead_letter(rejected, record, reread.is_some()));
+            outcome.first.push(dead_letter(&self.engine, rejected, record, reread.is_some()));
         }
         match reread {
             Some(parsed) => self.event(at, &parsed, record, tally),
@@ -229,29 +229,40 @@ fn finding_entry(finding: &Finding) -> Option<Entry> {
     Some(Entry { stream: Stream::Findings, key: finding.session.to_string(), value, headers: Vec::new() })
 }
 
-/// The record as it came, cut to the bound, with why and where from.
-fn dead_letter(rejected: &Rejected, record: RecordView<'_>, repaired: bool) -> Entry {
+/// The record as it came, its secrets masked, cut to the bound, with why and where from.
+fn dead_letter(engine: &Engine, rejected: &Rejected, record: RecordView<'_>, repaired: bool) -> Entry {
+    let mask = |text: &str| engine.mask(text);
+    let masked = engine.mask_record(record.payload);
+    let is_masked = masked.is_some();
     let kept = record.payload.get(..DEAD_LETTER_BYTES_MAX).unwrap_or(record.payload);
     let mut headers = vec![
         ("reason", rejected.reason.as_str().to_owned()),
-        ("detail", rejected.detail.clone()),
+        ("detail", mask(&rejected.detail)),
         ("topic", record.topic.to_owned()),
         ("partition", record.partition.to_string()),
         ("offset", record.offset.to_string()),
         ("attempt", "1".to_owned()),
     ];
     headers.extend(record.append.map(|append| ("timestamp", append.to_string())));
-    headers.extend(rejected.session.clone().map(|session| ("session", session)));
-    headers.extend(rejected.tenant.clone().map(|tenant| ("tenant", tenant)));
+    headers.extend(rejected.session.as_deref().map(|session| ("session", mask(session))));
+    headers.extend(rejected.tenant.as_deref().map(|tenant| ("tenant", mask(tenant))));
     if repaired {
         headers.push(("repaired", "true".to_owned()));
     }
+    if is_masked {
+        headers.push(("masked", "true".to_owned()));
+    }
     if kept.len() < record.payload.len() {
+        headers.push(("bytes", record.payload.len().to_string()));
+    }
+    // Next to all but the secret, a digest of the whole would let a short secret be found by trying.
+    if kept.len() < record.payload.len() && !is_masked {
         let digest: String = Sha256::digest(record.payload).iter().map(|byte| format!("{byte:02x}")).collect();
-        headers.extend([("bytes", record.payload.len().to_string()), ("sha256", digest)]);
+        headers.push(("sha256", digest));
     }
     let key = record.key.map(|key| String::from_utf8_lossy(key).into_owned()).or_else(|| rejected.session.clone());
-    Entry { stream: Stream::DeadLetters, key: key.unwrap_or_default(), value: kept.to_vec(), headers }
+    let value = masked.map_or_else(|| kept.to_vec(), String::into_bytes);
+    Entry { stream: Stream::DeadLetters, key: mask(&key.unwrap_or_default()), value, headers }
 }
 
 /// The first offset of each slot of time within the horizon: where a replay has to begin.

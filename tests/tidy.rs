@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The floor of each module of `src/`.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 19] = [
     ("limits", 0),
     ("time", 0),
     ("ids", 0),
@@ -13,8 +13,10 @@ const FLOORS: [(&str, u8); 17] = [
     ("finding", 0),
     ("halt", 0),
     ("text", 1),
+    ("corpus", 1),
     ("rules", 2),
     ("scan", 3),
+    ("classify", 3),
     ("window", 4),
     ("detect", 4),
     ("engine", 5),

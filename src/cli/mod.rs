@@ -1,11 +1,15 @@
 //! The commands, one file each. Each prints for people, or with `--json` for programs.
 
 mod check;
+mod corpora;
 mod demo;
+mod eval;
+mod generate;
 mod logging;
 mod schema;
 mod serve;
 mod test;
+mod train;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +41,12 @@ enum Command {
     Check(check::CheckArgs),
     /// Run the rules' own test cases.
     Test(test::TestArgs),
+    /// Measure the rules on labelled corpora: recall, false positives, AUC, by source.
+    Eval(eval::EvalArgs),
+    /// Make labelled texts: the training corpus, or attacks hidden in every way.
+    Generate(generate::GenerateArgs),
+    /// Train the classifier on the project's own corpus and on rows of yours.
+    Train(train::TrainArgs),
     /// Print a JSON Schema.
     Schema {
         /// Of what.
@@ -97,6 +107,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run(args) => serve::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Test(args) => Ok(test::run(&args)),
+        Command::Eval(args) => eval::run(&args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Schema { what } => Ok(schema::run(what)),
     }
 }

@@ -2,28 +2,26 @@
 
 use std::sync::Arc;
 
+use super::masks::{mask, mask_at, masked};
 use super::program::{from_millionths, millionths};
 use super::{Context, Engine, Program, Seen};
 use crate::detect::{Crossing, RateDetector};
-use crate::event::{Event, LeafValue, Leaves};
+use crate::event::{Event, Leaves};
 use crate::finding::{Evidence, Finding, Mode};
 use crate::halt::HaltRecord;
 use crate::ids::digest_id;
-use crate::limits::{EXCERPT_CHARS_MAX, FINDINGS_PER_EVENT_MAX};
-use crate::rules::{Glob, GroupBy, MatchCheck, RateCheck, Rule, Threshold, number_of, text_of};
-use crate::scan::{Hit, Scratch};
-use crate::text::View;
-
-/// How much of a secret evidence shows.
-const SECRET_CHARS_SHOWN: usize = 4;
+use crate::limits::FINDINGS_PER_EVENT_MAX;
+use crate::rules::{Glob, GroupBy, RateCheck, Rule, Threshold, number_of, text_of};
 
 impl Engine {
     /// Runs every rule; in a silent replay only those with a memory.
     pub(super) fn check(&mut self, context: &Context<'_>, silent: bool, seen: Seen, findings: &mut Vec<Finding>) {
         let program = self.program.clone();
         let leaves = Leaves::of(context.event);
-        if !silent {
-            self.check_matches(&program, context, &leaves, findings);
+        if silent {
+            self.carry(context, &leaves);
+        } else {
+            self.check_texts(&program, context, &leaves, findings);
             self.check_scopes(&program, context, &leaves, findings);
         }
         if seen == Seen::New {
@@ -35,40 +33,17 @@ impl Engine {
         findings.truncate(FINDINGS_PER_EVENT_MAX);
     }
 
-    fn check_matches(
-        &mut self,
-        program: &Program,
-        context: &Context<'_>,
-        leaves: &Leaves<'_>,
-        findings: &mut Vec<Finding>,
-    ) {
-        let (mut scratch, mut hits) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.hits));
-        for leaf in leaves.iter() {
-            let LeafValue::Text(text) = leaf.value else { continue };
-            let wanted = |n: usize| program.match_rule(n).is_some_and(|rule| looks_at(rule, context.event, leaf.path));
-            let view = View::new(text);
-            program.scanner.scan(view.text(), wanted, &mut scratch, &mut hits);
-            for hit in hits.drain(..) {
-                let Some((rule, check)) = program.match_rule(hit.rule) else { continue };
-                if !findings.iter().any(|finding| finding.rule == rule.id) {
-                    findings.push(self.finding(rule, context, match_evidence(check, &view, &hit, leaf.path), None));
-                }
-            }
-        }
-        (self.scratch, self.hits) = (scratch, hits);
-    }
-
     fn check_scopes(&self, program: &Program, context: &Context<'_>, leaves: &Leaves<'_>, findings: &mut Vec<Finding>) {
         for (rule, check) in program.scopes().filter(|(rule, _)| rule.when.passes(context.event)) {
             let covered = leaves.iter().filter(|leaf| check.fields.iter().any(|glob| glob.covers(leaf.path)));
             let mut exceeded =
-                covered.filter_map(|leaf| Some((leaf.path, check.limit.exceeded(leaf.value, context.event)?)));
+                covered.filter_map(|leaf| {
+                    let shown = |text: &str| mask_at(&program.scanner, leaf.path, text);
+                    Some((leaf.path, check.limit.exceeded(leaf.value, context.event, &shown)?))
+                });
             if let Some((path, why)) = exceeded.next() {
-                let evidence = Evidence {
-                    summary: format!("`{path}` {why}"),
-                    field: Some(path.to_owned()),
-                    ..Evidence::default()
-                };
+                let summary = format!("`{path}` {why}");
+                let evidence = Evidence { summary, field: Some(path.to_owned()), ..Evidence::default() };
                 findings.push(self.finding(rule, context, evidence, None));
             }
         }
@@ -134,6 +109,7 @@ impl Engine {
         episode: Option<String>,
     ) -> Finding {
         let event = context.event;
+        let mask = |text: &str| mask(&self.program.scanner, text);
         let (tenant, session) = match self.sessions.get(context.session_key) {
             Some(known) => known.names(),
             None => (Arc::from(event.tenant.as_ref()), Arc::from(event.session.as_ref())),
@@ -147,52 +123,20 @@ impl Engine {
             id,
             tenant,
             session,
-            agent: event.agent.id.as_deref().map(str::to_owned),
-            event_id: context.event_id.clone(),
-            tool: event.tool.as_ref().map(|tool| tool.name.to_string()),
+            agent: event.agent.id.as_deref().map(mask),
+            event_id: mask(&context.event_id),
+            tool: event.tool.as_ref().map(|tool| mask(&tool.name)),
             ts: context.ts,
             rule: rule.id.clone(),
             rule_version: rule.version.clone(),
             title: rule.title.clone(),
             severity: rule.severity,
-            action: rule.action,
+            action: rule.action_at(event, evidence.field.as_deref()),
             mode: if self.settings.shadow { Mode::Shadow } else { rule.mode },
             tags: rule.tags.clone(),
-            evidence,
+            evidence: masked(evidence, mask),
             origin: context.origin.clone(),
         }
-    }
-
-    /// Scans one text with the rules for which `wanted` holds; for texts that are not of an event.
-    pub(super) fn scan_text(&mut self, text: &str, wanted: impl Fn(&Rule) -> bool) -> Vec<Hit> {
-        let program = self.program.clone();
-        let mut hits = Vec::new();
-        let mut scratch = Scratch::default();
-        let wanted = |n: usize| program.match_rule(n).is_some_and(|(rule, _)| wanted(rule));
-        program.scanner.scan(text, wanted, &mut scratch, &mut hits);
-        hits
-    }
-}
-
-fn looks_at((rule, check): (&Rule, &MatchCheck), event: &Event<'_>, path: &str) -> bool {
-    rule.when.passes(event) && (check.fields.is_empty() || check.fields.iter().any(|glob| glob.covers(path)))
-}
-
-/// The evidence of a hit; of a secret only its first characters are shown.
-pub(super) fn match_evidence(check: &MatchCheck, view: &View<'_>, hit: &Hit, path: &str) -> Evidence {
-    let matched = view.text().get(hit.range.clone()).unwrap_or_default();
-    let (shown, excerpt) = if check.secret {
-        let masked = format!("{}…", matched.chars().take(SECRET_CHARS_SHOWN).collect::<String>());
-        (masked.clone(), masked)
-    } else {
-        (matched.chars().take(80).collect(), view.excerpt(hit.range.clone(), EXCERPT_CHARS_MAX))
-    };
-    let span = view.original_range(hit.range.clone());
-    Evidence {
-        summary: format!("`{shown}` in `{path}`"),
-        field: Some(path.to_owned()),
-        excerpt: Some(excerpt),
-        span: Some((span.start, span.end)),
     }
 }
 

@@ -6,12 +6,14 @@
 
 use std::borrow::Cow;
 
-use super::checks::match_evidence;
+use super::generic;
+use super::texts::match_evidence;
+use super::unescape::Unescaped;
 use super::{At, Context, Effect, Engine, Session};
 use crate::event::{Agent, Event, Kind, Rejected, TENANT_DEFAULT, Trust};
 use crate::finding::{Action, Finding};
 use crate::limits::EVENT_BYTES_MAX;
-use crate::text::View;
+use crate::text::Layers;
 
 impl Engine {
     pub(super) fn malformed(
@@ -38,18 +40,27 @@ impl Engine {
 
     fn scan_raw(&mut self, context: &Context<'_>, bytes: &[u8]) -> Vec<Finding> {
         let lossy = String::from_utf8_lossy(bytes.get(..EVENT_BYTES_MAX).unwrap_or(bytes));
-        let text = unescape(&lossy);
-        let view = View::new(&text);
-        let hits = self.scan_text(view.text(), |rule| rule.when.passes_tenant(&context.event.tenant));
+        let plain = Unescaped::of(&lossy);
+        let layers = Layers::of(plain.text());
         let program = self.program.clone();
+        let tenant = &context.event.tenant;
+        let wanted = |n: usize| program.match_rule(n).is_some_and(|(rule, _)| rule.when.passes_tenant(tenant));
         let mut findings: Vec<Finding> = Vec::new();
-        for hit in hits {
-            let Some((rule, check)) = program.match_rule(hit.rule) else { continue };
-            let mut finding = self.finding(rule, context, match_evidence(check, &view, &hit, "record"), None);
-            if !rule.when.passes_every_event() {
-                finding.action = finding.action.min(Action::Flag);
+        for layer in layers.iter() {
+            let mut hits = self.scan_layer(&program, layer, wanted);
+            generic::settle(&program, (context.event, "record"), layer.text(), &mut hits);
+            for hit in hits {
+                let Some((rule, check)) = program.match_rule(hit.rule) else { continue };
+                if findings.iter().any(|finding| finding.rule == rule.id) {
+                    continue;
+                }
+                let evidence = match_evidence(&program, check, (&layers, layer), &hit, "record");
+                let mut finding = self.finding(rule, context, evidence, None);
+                if !rule.when.passes_every_event() {
+                    finding.action = finding.action.min(Action::Flag);
+                }
+                findings.push(finding);
             }
-            findings.push(finding);
         }
         findings
     }
@@ -74,56 +85,5 @@ fn stand_in<'a>(tenant: &'a str, session: &'a str) -> Event<'a> {
         usage: None,
         trace: None,
         labels: Vec::new(),
-    }
-}
-
-/// Undoes JSON's escapes wherever they stand, so that they do not hide words in broken JSON.
-fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('\\') {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
-        plain.push_str(before);
-        let mut chars = after.chars();
-        match chars.next() {
-            Some('u') => {
-                let hex = after.get(1..5).and_then(|digits| u32::from_str_radix(digits, 16).ok());
-                match hex {
-                    Some(code) => {
-                        plain.push(char::from_u32(code).unwrap_or('\u{fffd}'));
-                        rest = after.get(5..).unwrap_or_default();
-                    }
-                    None => rest = chars.as_str(),
-                }
-                continue;
-            }
-            Some('n' | 'r' | 't' | 'b' | 'f') => plain.push(' '),
-            Some(other) => plain.push(other),
-            None => {}
-        }
-        rest = chars.as_str();
-    }
-    plain.push_str(rest);
-    Cow::Owned(plain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_are_undone() {
-        let rows = [
-            ("plain", "plain"),
-            (r#"a\"b\\c\/d"#, r#"a"b\c/d"#),
-            (r"ig\u006eore\nall", "ignore all"),
-            (r"\ud800x \u12", "\u{fffd}x 12"),
-            ("end\\", "end"),
-        ];
-        for (text, plain) in rows {
-            assert_eq!(unescape(text), plain);
-        }
     }
 }

@@ -9,24 +9,31 @@
 //! halted session is not halted again.
 
 mod checks;
+mod generic;
+mod keyed;
 mod keys;
 mod malformed;
+mod masks;
 mod program;
 mod selftest;
 mod sessions;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod unescape;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::classify;
 use crate::detect::RateDetector;
 use crate::event::{Event, Rejected};
 use crate::finding::{Action, Finding, Mode};
 use crate::halt::HaltRecord;
 use crate::ids::{Origin, ShardId};
 use crate::limits::{CLOCK_AHEAD, LATENESS, SESSION_IDLE, SESSIONS_PER_SHARD_MAX};
-use crate::scan::{Hit, Scratch};
+use crate::scan::Scratch;
 use crate::time::Millis;
 use crate::window::Keyed;
 
@@ -123,7 +130,7 @@ pub struct Engine {
     last: Millis,
     stats: Stats,
     scratch: Scratch,
-    hits: Vec<Hit>,
+    classifier: classify::Scratch,
 }
 
 /// One event on its way through the checks.
@@ -150,7 +157,7 @@ impl Engine {
             last: Millis(0),
             stats: Stats::default(),
             scratch: Scratch::default(),
-            hits: Vec::new(),
+            classifier: classify::Scratch::default(),
         }
     }
 
@@ -192,7 +199,7 @@ impl Engine {
     /// What is known of a session.
     #[must_use]
     pub fn session(&self, tenant: &str, session: &str) -> Option<SessionView> {
-        self.sessions.get(self.session_key(tenant, session)).map(|known| known.view(&self.shard))
+        self.sessions.get(self.session_key(tenant, session)).map(|known| self.view(known))
     }
 
     /// What is known of the sessions that were active last, of one tenant where it is given, in no order.
@@ -203,7 +210,26 @@ impl Engine {
         if latest.len() > limit && limit > 0 {
             latest.select_nth_unstable_by(limit - 1, Session::newer_first);
         }
-        latest.into_iter().take(limit).map(|known| known.view(&self.shard)).collect()
+        latest.into_iter().take(limit).map(|known| self.view(known)).collect()
+    }
+
+    /// What is shown of a record that is no event: its first bytes with the secrets in them masked; `None`
+    /// where there is none in them.
+    #[must_use]
+    pub fn mask_record(&self, bytes: &[u8]) -> Option<String> {
+        masks::mask_record(&self.program.scanner, bytes)
+    }
+
+    /// A text of a stranger with its secrets masked.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        self.program.mask(text)
+    }
+
+    fn view(&self, known: &Session) -> SessionView {
+        let mut view = known.view(&self.shard);
+        view.agent = view.agent.map(|agent| self.mask(&agent));
+        view
     }
 
     /// Sets the watermark to what it was when this shard was left, so that what was late then is not

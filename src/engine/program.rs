@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::masks;
+use crate::classify::Model;
 use crate::detect::{RateDetector, RateLimit};
-use crate::rules::{Check, MatchCheck, RateCheck, Rule, RuleSet, ScopeCheck, Threshold};
+use crate::rules::{Check, ClassifyCheck, MatchCheck, RateCheck, Rule, RuleSet, ScopeCheck, Threshold};
 use crate::scan::Scanner;
 
 /// Amounts are counted in millionths, so that sums are exact and the order of adding does not matter.
@@ -14,10 +16,12 @@ const MILLIONTHS: f64 = 1e6;
 pub struct Program {
     rules: Arc<RuleSet>,
     pub(super) scanner: Scanner,
+    pub(super) model: Arc<Model>,
     /// Positions in `rules`, by kind; the scanner's rule numbers are positions in `matches`.
     matches: Vec<usize>,
     scopes: Vec<usize>,
     rates: Vec<usize>,
+    classifies: Vec<usize>,
 }
 
 impl Program {
@@ -26,6 +30,14 @@ impl Program {
     /// # Errors
     /// When there are more patterns than the scanner can hold.
     pub fn new(rules: Arc<RuleSet>) -> Result<Self, String> {
+        Self::with_model(rules, Model::built_in())
+    }
+
+    /// Compiles a rule set for another classifier than the built-in one.
+    ///
+    /// # Errors
+    /// When there are more patterns than the scanner can hold.
+    pub fn with_model(rules: Arc<RuleSet>, model: Arc<Model>) -> Result<Self, String> {
         let positions = |wanted: fn(&Check) -> bool| -> Vec<usize> {
             let numbered = rules.rules.iter().enumerate();
             numbered.filter(|(_, rule)| wanted(&rule.check)).map(|(position, _)| position).collect()
@@ -33,9 +45,10 @@ impl Program {
         let matches = positions(|check| matches!(check, Check::Match(_)));
         let scopes = positions(|check| matches!(check, Check::Scope(_)));
         let rates = positions(|check| matches!(check, Check::Rate(_)));
+        let classifies = positions(|check| matches!(check, Check::Classify(_)));
         let checks: Vec<&MatchCheck> = rules.rules.iter().filter_map(|rule| match_check(rule)).collect();
         let scanner = Scanner::new(&checks)?;
-        Ok(Self { scanner, matches, scopes, rates, rules })
+        Ok(Self { scanner, model, matches, scopes, rates, classifies, rules })
     }
 
     /// The rules that it was made from.
@@ -50,6 +63,23 @@ impl Program {
         self.scanner.patterns()
     }
 
+    /// The classifier.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// A text of a stranger with its secrets masked, in whatever way they are written in it.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        masks::mask(&self.scanner, text)
+    }
+
+    /// Whether a rule is one for secrets.
+    pub(super) fn is_secret(&self, id: &str) -> bool {
+        self.rules.rules.iter().filter(|rule| *rule.id == *id).filter_map(match_check).any(|check| check.secret)
+    }
+
     pub(super) fn match_rule(&self, number: usize) -> Option<(&Rule, &MatchCheck)> {
         let rule = self.rules.rules.get(*self.matches.get(number)?)?;
         Some((rule, match_check(rule)?))
@@ -58,6 +88,13 @@ impl Program {
     pub(super) fn scopes(&self) -> impl Iterator<Item = (&Rule, &ScopeCheck)> {
         self.rules_at(&self.scopes).filter_map(|(_, rule)| match &rule.check {
             Check::Scope(check) => Some((rule, check)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn classifies(&self) -> impl Iterator<Item = (&Rule, &ClassifyCheck)> {
+        self.rules_at(&self.classifies).filter_map(|(_, rule)| match &rule.check {
+            Check::Classify(check) => Some((rule, check)),
             _ => None,
         })
     }

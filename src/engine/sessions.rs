@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::stream::Tails;
 use crate::event::Event;
 use crate::finding::{Action, Finding, Mode, Severity};
 use crate::ids::{Origin, ShardId};
@@ -39,6 +40,8 @@ pub struct Session {
     recent: [(u32, u32); RECENT_IDS],
     recent_next: u8,
     findings: VecDeque<FindingSummary>,
+    /// The ends of what was heard, read and done.
+    pub(super) tails: Tails,
 }
 
 /// A session as the API shows it.
@@ -111,6 +114,7 @@ impl Session {
             recent: [(0, 0); RECENT_IDS],
             recent_next: 0,
             findings: VecDeque::new(),
+            tails: Tails::default(),
         }
     }
 

@@ -60,7 +60,8 @@ impl<'a> Loose<'a> {
         }
     }
 
-    /// A text of at most `max` bytes; a longer one is cut and noted.
+    /// A text of at most `max` bytes; a longer one is cut and noted. It is cut where a word ends, if there is
+    /// such a place: half a secret is known to no rule, and would be shown.
     pub(super) fn short_text(self, field: &str, max: usize, problems: &mut Problems) -> Option<Cow<'a, str>> {
         let text = self.text(field, problems)?;
         if text.len() <= max {
@@ -68,7 +69,9 @@ impl<'a> Loose<'a> {
         }
         problems.note(field, &format!("at most {max} bytes"), &Loose::Text(Cow::Borrowed("")));
         let head = text.get(..text.floor_char_boundary(max)).unwrap_or_default();
-        Some(Cow::Owned(head.to_owned()))
+        let in_word = |char: char| char.is_alphanumeric() || "+/=_-".contains(char);
+        let whole = head.trim_end_matches(in_word);
+        Some(Cow::Owned(if whole.is_empty() { head } else { whole }.to_owned()))
     }
 
     /// A whole number from 0, also where it stands in a string.

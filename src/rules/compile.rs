@@ -2,24 +2,21 @@
 
 use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
 use toml::Spanned;
 
 use super::case::{Case, Expected, lay_out};
 use super::diagnose::{Diagnostic, Place, closest};
-use super::file::{CaseTable, MatchTable, Names, RateTable, RuleFile, ScopeTable, WhenTable};
+use super::file::{CaseTable, Names, RaiseTable, RateTable, RuleFile, ScopeTable, WhenTable};
 use super::lists::Lists;
-use super::{Check, Glob, GroupBy, MatchCheck, RateCheck, Rule, ScopeCheck, ScopeLimit, Template, Threshold, When};
+use super::{Check, Glob, GroupBy, Raise, RateCheck, Rule, ScopeCheck, ScopeLimit, Template, Threshold, When};
 use crate::event::{Kind, Role, Trust};
 use crate::finding::Action;
 use crate::ids::digest_id;
-use crate::limits::{REGEX_BYTES_MAX, WINDOW_SPAN_MAX};
+use crate::limits::WINDOW_SPAN_MAX;
 use crate::time::Span;
 
-type Checked<T> = Result<T, Diagnostic>;
+pub(super) type Checked<T> = Result<T, Diagnostic>;
 
-/// Shortest keyword: shorter ones hit everywhere and spare nothing.
-const KEYWORD_CHARS_MIN: usize = 3;
 /// Most events that a case may lay out.
 const CASE_EVENTS_MAX: u32 = 20_000;
 
@@ -38,6 +35,7 @@ pub(super) fn compile(place: Place<'_>, lists: &Lists) -> Checked<Option<Rule>> 
         description: file.description.trim().to_owned(),
         severity: file.severity,
         action: file.action,
+        raises: file.raise.iter().map(|raise| compiler.raise(raise)).collect::<Checked<_>>()?,
         mode: file.mode,
         tags: Arc::from(file.tags.clone()),
         when,
@@ -48,13 +46,13 @@ pub(super) fn compile(place: Place<'_>, lists: &Lists) -> Checked<Option<Rule>> 
     Ok(file.enabled.then_some(rule))
 }
 
-struct Compiler<'a> {
-    place: Place<'a>,
-    lists: &'a Lists,
+pub(super) struct Compiler<'a> {
+    pub(super) place: Place<'a>,
+    pub(super) lists: &'a Lists,
 }
 
 impl Compiler<'_> {
-    fn error<T, S>(&self, at: &Spanned<S>, message: impl Into<String>) -> Checked<T> {
+    pub(super) fn error<T, S>(&self, at: &Spanned<S>, message: impl Into<String>) -> Checked<T> {
         Err(self.place.error(&at.span(), message))
     }
 
@@ -71,11 +69,12 @@ impl Compiler<'_> {
     }
 
     fn check(&self, file: &RuleFile) -> Checked<Check> {
-        match (&file.match_, &file.scope, &file.rate) {
-            (Some(table), None, None) => self.match_check(table).map(Check::Match),
-            (None, Some(table), None) => self.scope_check(table).map(Check::Scope),
-            (None, None, Some(table)) => self.rate_check(table).map(Check::Rate),
-            _ => self.error(&file.id, "expected exactly one of the tables [match], [scope] and [rate]"),
+        match (&file.match_, &file.scope, &file.rate, &file.classify) {
+            (Some(table), None, None, None) => self.match_check(table).map(Check::Match),
+            (None, Some(table), None, None) => self.scope_check(table).map(Check::Scope),
+            (None, None, Some(table), None) => self.rate_check(table).map(Check::Rate),
+            (None, None, None, Some(table)) => self.classify_check(table).map(Check::Classify),
+            _ => self.error(&file.id, "expected exactly one of the tables [match], [scope], [rate] and [classify]"),
         }
     }
 
@@ -91,6 +90,20 @@ impl Compiler<'_> {
         })
     }
 
+    fn raise(&self, table: &RaiseTable) -> Checked<Raise> {
+        Ok(Raise {
+            action: table.action,
+            when: When {
+                kinds: self.named(&table.kind, Kind::parse, &Kind::ALL.map(Kind::as_str))?,
+                roles: self.named(&table.role, Role::parse, &Role::ALL.map(Role::as_str))?,
+                trusts: self.named(&table.trust, Trust::parse, &Trust::ALL.map(Trust::as_str))?,
+                tools: self.globs(&table.tool)?,
+                ..When::default()
+            },
+            fields: self.globs(&table.fields)?,
+        })
+    }
+
     fn named<T>(&self, names: &Names, parse: fn(&str) -> Option<T>, known: &[&'static str]) -> Checked<Vec<T>> {
         let one = |name: &Spanned<String>| match parse(name.get_ref()) {
             Some(value) => Ok(value),
@@ -99,47 +112,8 @@ impl Compiler<'_> {
         names.0.iter().map(one).collect()
     }
 
-    fn globs(&self, names: &Names) -> Checked<Vec<Glob>> {
+    pub(super) fn globs(&self, names: &Names) -> Checked<Vec<Glob>> {
         Ok(self.lists.expand(&names.0, self.place)?.into_iter().map(Glob::new).collect())
-    }
-
-    fn match_check(&self, table: &Spanned<MatchTable>) -> Checked<MatchCheck> {
-        let inner = table.get_ref();
-        if inner.phrases.0.is_empty() && inner.regex.0.is_empty() {
-            return self.error(table, "expected `phrases`, or `regex` with `keywords`");
-        }
-        if inner.regex.0.is_empty() != inner.keywords.0.is_empty() {
-            return self
-                .error(table, "expected `keywords` and `regex` together: a regex is tried where a keyword occurs");
-        }
-        let keywords = self.lists.expand(&inner.keywords.0, self.place)?;
-        if let Some(short) = keywords.iter().find(|keyword| keyword.chars().count() < KEYWORD_CHARS_MIN) {
-            let message = format!("expected keywords of at least {KEYWORD_CHARS_MIN} characters, got `{short}`");
-            return self.error(table, message);
-        }
-        let phrases = self.lists.expand(&inner.phrases.0, self.place)?;
-        if let Some(blank) = phrases.iter().find(|phrase| phrase.trim().len() < 2) {
-            return self.error(table, format!("expected phrases of at least 2 characters, got `{blank}`"));
-        }
-        Ok(MatchCheck {
-            fields: self.globs(&inner.fields)?,
-            phrases,
-            keywords,
-            regexes: self.regexes(&inner.regex)?,
-            except: self.regexes(&inner.except)?,
-            secret: inner.secret,
-        })
-    }
-
-    fn regexes(&self, names: &Names) -> Checked<Vec<Regex>> {
-        let one = |text: &Spanned<String>| {
-            let built = RegexBuilder::new(text.get_ref()).case_insensitive(false).size_limit(REGEX_BYTES_MAX).build();
-            built.map_err(|error| {
-                let message = error.to_string().replace('\n', " ");
-                self.place.error(&text.span(), format!("bad regex: {message}"))
-            })
-        };
-        names.0.iter().map(one).collect()
     }
 
     fn scope_check(&self, table: &Spanned<ScopeTable>) -> Checked<ScopeCheck> {
@@ -241,7 +215,7 @@ impl Compiler<'_> {
     }
 }
 
-fn unknown(name: &str, known: &[&str]) -> String {
+pub(super) fn unknown(name: &str, known: &[&str]) -> String {
     let hint = closest(name, known.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     format!(
         "expected one of {}, got `{name}`{hint}",

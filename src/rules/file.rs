@@ -62,10 +62,54 @@ pub(super) struct RuleFile {
     /// How many or how much in a sliding window.
     #[schemars(with = "Option<RateTable>")]
     pub(super) rate: Option<Spanned<RateTable>>,
+    /// The score of the classifier.
+    #[schemars(with = "Option<ClassifyTable>")]
+    pub(super) classify: Option<Spanned<ClassifyTable>>,
+    /// Stronger actions for hits in some places.
+    #[serde(default)]
+    pub(super) raise: Vec<RaiseTable>,
     /// Its own tests.
     #[serde(default)]
     #[schemars(with = "Vec<CaseTable>")]
     pub(super) case: Vec<Spanned<CaseTable>>,
+}
+
+/// A stronger action where the event meets these conditions, too.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RaiseTable {
+    /// What a hit asks for there.
+    pub(super) action: Action,
+    /// Kinds of event.
+    #[serde(default)]
+    pub(super) kind: Names,
+    /// Roles.
+    #[serde(default)]
+    pub(super) role: Names,
+    /// `trusted` or `untrusted`.
+    #[serde(default)]
+    pub(super) trust: Names,
+    /// Tool names, with `*` and `?`.
+    #[serde(default)]
+    pub(super) tool: Names,
+    /// Paths of the field that was hit; any where it is missing.
+    #[serde(default)]
+    pub(super) fields: Names,
+}
+
+/// The score of the classifier, from 0 (honest) to 1 (an attack).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClassifyTable {
+    /// Paths such as `text`, `args` or `args.url`; everything where it is missing.
+    #[serde(default)]
+    pub(super) fields: Names,
+    /// What is looked for: `injection` or `jailbreak` in what is said to the agent, `planted` in data.
+    #[schemars(with = "String")]
+    pub(super) head: Spanned<String>,
+    /// Fires from this score on.
+    #[schemars(with = "f64")]
+    pub(super) score_at_least: Spanned<f64>,
 }
 
 /// Which events a rule looks at. A name that starts with `@` is a named list.
@@ -105,7 +149,8 @@ pub(super) struct MatchTable {
     /// Whole words or phrases; case and white space do not matter.
     #[serde(default)]
     pub(super) phrases: Names,
-    /// One of these must occur before a regex is tried; at least three characters each.
+    /// One of these must occur before a regex is tried; at least three characters each, or two where one of
+    /// them is no letter or digit.
     #[serde(default)]
     pub(super) keywords: Names,
     /// Regular expressions (syntax of the Rust `regex` crate). White space runs are single spaces.
@@ -114,9 +159,27 @@ pub(super) struct MatchTable {
     /// A match in which one of these regexes is found does not count.
     #[serde(default)]
     pub(super) except: Names,
-    /// The match is a secret: evidence shows only its first characters.
+    /// The match is a secret: evidence shows only its first characters. The first capture group of the
+    /// regex, where it has one, is the secret itself.
     #[serde(default)]
     pub(super) secret: bool,
+    /// What matched must not look like a placeholder or like plain words.
+    #[serde(default)]
+    pub(super) not_words: bool,
+    /// What matched must have at least this Shannon entropy, in bits per character.
+    #[schemars(with = "Option<f64>")]
+    pub(super) entropy_min: Option<Spanned<f64>>,
+    /// What matched must pass this check of its digits or checksum.
+    #[schemars(with = "Option<String>")]
+    pub(super) validate: Option<Spanned<String>>,
+    /// One of these words must stand in the 60 characters before the match, or in it before its group; it
+    /// must begin where a word does.
+    #[serde(default)]
+    pub(super) near: Names,
+    /// The classifier must give the text around the match at least this score, from 0 to 1, or else it is
+    /// taken for text about attacks.
+    #[schemars(with = "Option<f64>")]
+    pub(super) score_at_least: Option<Spanned<f64>>,
 }
 
 /// A field against lists and limits; exactly one of `not_equal`, `not_in`, `in`, `above`.

@@ -7,6 +7,7 @@
 
 mod case;
 mod compile;
+mod compile_match;
 mod diagnose;
 mod file;
 mod glob;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use crate::event::Event;
 use crate::finding::{Action, Mode, Severity};
 use crate::time::Span;
 
@@ -52,8 +54,10 @@ pub struct Rule {
     pub description: String,
     /// How bad a hit is.
     pub severity: Severity,
-    /// What a hit asks for.
+    /// What a hit asks for where no raise applies.
     pub action: Action,
+    /// Stronger actions for hits in some places.
+    pub raises: Vec<Raise>,
     /// Whether that is carried out.
     pub mode: Mode,
     /// Taxonomy tags.
@@ -68,11 +72,37 @@ pub struct Rule {
     pub file: String,
 }
 
+/// A stronger action for hits in some places.
+#[derive(Clone, Debug)]
+pub struct Raise {
+    /// What a hit asks for there.
+    pub action: Action,
+    /// Which events.
+    pub when: When,
+    /// Which fields; empty for all.
+    pub fields: Vec<Glob>,
+}
+
+impl Rule {
+    /// What a hit in a field of an event asks for: the strongest of the rule's own action and of the
+    /// raises that apply there.
+    #[must_use]
+    pub fn action_at(&self, event: &Event<'_>, path: Option<&str>) -> Action {
+        let applies = |raise: &&Raise| {
+            let in_fields = |path| raise.fields.iter().any(|glob| glob.covers(path));
+            raise.when.passes(event) && (raise.fields.is_empty() || path.is_some_and(in_fields))
+        };
+        self.raises.iter().filter(applies).map(|raise| raise.action).fold(self.action, Action::max)
+    }
+}
+
 /// What a rule looks for.
 #[derive(Clone, Debug)]
 pub enum Check {
     /// Words in the content.
     Match(MatchCheck),
+    /// The score of the classifier.
+    Classify(ClassifyCheck),
     /// A field against lists and limits.
     Scope(ScopeCheck),
     /// How many or how much in a sliding window.
@@ -94,6 +124,110 @@ pub struct MatchCheck {
     pub except: Vec<Regex>,
     /// Whether the matching text must not be shown.
     pub secret: bool,
+    /// What else must hold for what matched.
+    pub proof: Proof,
+    /// Least score of the classifier for the text around a match.
+    pub score_min: Option<f32>,
+}
+
+/// What must hold for the text that a regex found, so that a look-alike is no hit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Proof {
+    /// It must not look like a placeholder or like plain words.
+    pub not_words: bool,
+    /// Least Shannon entropy, in bits per character.
+    pub entropy_min: Option<f64>,
+    /// A check of its digits or checksum.
+    pub validator: Option<Validator>,
+    /// One of these words, in lower case, must stand shortly before it.
+    pub near: Vec<String>,
+}
+
+/// A check of a text's digits, checksum or inner form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validator {
+    /// Luhn's sum over 12 to 19 digits, as on payment cards.
+    Luhn,
+    /// ISO 13616: a country's length and mod 97.
+    Iban,
+    /// GitHub's and npm's tokens: the last six characters are the CRC-32 of the rest, in base 62.
+    Crc32,
+    /// A JSON Web Token: the first part decodes to a JSON object that names an algorithm.
+    Jwt,
+    /// Base64 of a name and a password, as in the header of HTTP.
+    BasicAuth,
+    /// Letters, and a digit or sign that is no separator.
+    Mixed,
+    /// What somebody can have chosen for a password.
+    Password,
+    /// Letters among many different signs, and no code.
+    Strong,
+    /// A US social security number that can have been given out.
+    Ssn,
+    /// An IPv4 or IPv6 address that is routed in public.
+    PublicIp,
+    /// Luhn's sum over 8 to 11 digits.
+    LuhnShort,
+    /// Verhoeff's check over 12 digits, as on Aadhaar cards.
+    Verhoeff,
+    /// Spanish DNI and NIE.
+    Dni,
+    /// French NIR.
+    Nir,
+    /// Chinese resident identity number.
+    CnId,
+    /// Singapore NRIC and FIN.
+    Nric,
+}
+
+impl Validator {
+    /// Every validator with its name in rules.
+    pub const ALL: [(&'static str, Self); 16] = [
+        ("luhn", Self::Luhn),
+        ("iban", Self::Iban),
+        ("crc32", Self::Crc32),
+        ("jwt", Self::Jwt),
+        ("basic-auth", Self::BasicAuth),
+        ("mixed", Self::Mixed),
+        ("password", Self::Password),
+        ("strong", Self::Strong),
+        ("ssn", Self::Ssn),
+        ("public-ip", Self::PublicIp),
+        ("luhn-short", Self::LuhnShort),
+        ("verhoeff", Self::Verhoeff),
+        ("dni", Self::Dni),
+        ("nir", Self::Nir),
+        ("cn-id", Self::CnId),
+        ("nric", Self::Nric),
+    ];
+}
+
+/// A limit on the score of the classifier.
+#[derive(Clone, Debug)]
+pub struct ClassifyCheck {
+    /// Paths of the fields to look at; empty for all.
+    pub fields: Vec<Glob>,
+    /// What is looked for.
+    pub head: AttackHead,
+    /// Fires from this score on, from 0 to 1.
+    pub score_min: f32,
+}
+
+/// What the classifier is asked about a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttackHead {
+    /// Whether it takes the agent's instructions away or gets at what is hidden.
+    Injection,
+    /// Whether it talks the agent out of its rules.
+    Jailbreak,
+    /// Whether it is data that gives orders.
+    Planted,
+}
+
+impl AttackHead {
+    /// Every head with its name in rules.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("injection", Self::Injection), ("jailbreak", Self::Jailbreak), ("planted", Self::Planted)];
 }
 
 /// A field of a tool call against lists and limits. A field that is not there is within scope.

@@ -4,21 +4,23 @@ use super::{ScopeLimit, Template};
 use crate::event::{Event, LeafValue};
 
 impl ScopeLimit {
-    /// Why the value is out of scope, in words; `None` while it is within.
+    /// Why the value is out of scope, in words; `None` while it is within. The value is shown as `shown`
+    /// makes it, which is asked before it is cut.
     #[must_use]
-    pub fn exceeded(&self, value: &LeafValue<'_>, event: &Event<'_>) -> Option<String> {
+    pub fn exceeded(&self, value: &LeafValue<'_>, event: &Event<'_>, shown: &dyn Fn(&str) -> String) -> Option<String> {
         let text = || text_of(value);
+        let show = || cut(&shown(&text()));
         match self {
             Self::NotEqual(template) => {
                 let wanted = template.of(event)?;
-                (text() != wanted).then(|| format!("is `{}`, expected `{}`", cut(&text()), cut(wanted)))
+                (text() != wanted).then(|| format!("is `{}`, expected `{}`", show(), cut(&shown(wanted))))
             }
             Self::NotIn(globs) => (!globs.iter().any(|glob| glob.matches(&text())))
-                .then(|| format!("is `{}`, which is not on the list", cut(&text()))),
+                .then(|| format!("is `{}`, which is not on the list", show())),
             Self::In(globs) => globs
                 .iter()
                 .find(|glob| glob.matches(&text()))
-                .map(|glob| format!("is `{}`, which matches `{}`", cut(&text()), glob.as_str())),
+                .map(|glob| format!("is `{}`, which matches `{}`", show(), glob.as_str())),
             Self::Above(limit) => {
                 let number = number_of(value)?;
                 (number > *limit).then(|| format!("is {number}, limit {limit}"))
@@ -94,7 +96,7 @@ mod tests {
             (ScopeLimit::Above(1000.0), text("much"), None),
         ];
         for (limit, value, why) in rows {
-            assert_eq!(limit.exceeded(&value, &event).as_deref(), why, "{limit:?} {value:?}");
+            assert_eq!(limit.exceeded(&value, &event, &str::to_owned).as_deref(), why, "{limit:?} {value:?}");
         }
     }
 }

@@ -4,13 +4,21 @@
 //! a text hardly depends on how many rules there are. A phrase hit counts by itself, at word
 //! boundaries; a keyword hit only lets the rule's regexes have a look. Time is linear in the text.
 
+mod entropy;
+mod national;
+mod proof;
+mod shape;
+mod validators;
+mod words;
+
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::Regex;
 
-use crate::rules::MatchCheck;
+use crate::rules::{MatchCheck, Proof};
 use crate::text::View;
+use shape::Shape;
 
 /// Above this many patterns the automaton is not laid out as a full table: that would take more memory
 /// than the caches hold, and be slower than the compact form.
@@ -21,7 +29,9 @@ const TABLE_PATTERNS_MAX: usize = 4_000;
 pub struct Scanner {
     automaton: AhoCorasick,
     patterns: Vec<Pattern>,
-    checks: Vec<RegexCheck>,
+    checks: Vec<RuleCheck>,
+    /// The rules whose keyword is no word but a shape.
+    shapes: Vec<(Shape, Vec<usize>)>,
 }
 
 /// One hit of one rule in a text.
@@ -31,6 +41,8 @@ pub struct Hit {
     pub rule: usize,
     /// Byte range of the match in the scanned text.
     pub range: Range<usize>,
+    /// Byte range of what the rule looks for within the match: the regex's first group, or all of it.
+    pub core: Range<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,16 +52,19 @@ struct Pattern {
 }
 
 #[derive(Debug)]
-struct RegexCheck {
+struct RuleCheck {
     regexes: Vec<Regex>,
     except: Vec<Regex>,
+    proof: Proof,
+    is_secret: bool,
 }
 
 /// What a scan needs of one rule at a time: whether it has been seen in this text.
 #[derive(Debug, Default)]
 pub struct Scratch {
     hit: Vec<bool>,
-    candidate: Vec<bool>,
+    is_candidate: Vec<bool>,
+    candidates: Vec<usize>,
 }
 
 impl Scanner {
@@ -62,8 +77,11 @@ impl Scanner {
         let mut needles = Vec::new();
         for (rule, check) in checks.iter().enumerate() {
             let phrases = check.phrases.iter().map(|text| (text, true));
-            for (text, is_phrase) in phrases.chain(check.keywords.iter().map(|text| (text, false))) {
-                needles.push(View::new(text.trim()).text().to_owned());
+            let words = check.keywords.iter().filter(|keyword| Shape::of(keyword).is_none());
+            for (text, is_phrase) in phrases.chain(words.map(|text| (text, false))) {
+                // A keyword may end in a space: `av `.
+                let needle = if is_phrase { text.trim() } else { text };
+                needles.push(View::new(needle).text().to_owned());
                 patterns.push(Pattern { rule, is_phrase });
             }
         }
@@ -75,9 +93,12 @@ impl Scanner {
             .kind(Some(kind))
             .build(&needles)
             .map_err(|error| format!("{} phrases and keywords are too many: {error}", needles.len()))?;
-        let checks =
-            checks.iter().map(|c| RegexCheck { regexes: c.regexes.clone(), except: c.except.clone() }).collect();
-        Ok(Self { automaton, patterns, checks })
+        let of_shape = |shape: Shape| {
+            let has = |check: &MatchCheck| check.keywords.iter().any(|keyword| Shape::of(keyword) == Some(shape));
+            (shape, checks.iter().enumerate().filter(|(_, check)| has(check)).map(|(rule, _)| rule).collect())
+        };
+        let shapes = Shape::ALL.map(of_shape).into();
+        Ok(Self { automaton, patterns, shapes, checks: checks.iter().map(|check| RuleCheck::of(check)).collect() })
     }
 
     /// Number of phrases and keywords.
@@ -88,44 +109,126 @@ impl Scanner {
 
     /// The first hit of each rule for which `wanted` holds, phrases before regexes.
     pub fn scan(&self, text: &str, wanted: impl Fn(usize) -> bool, scratch: &mut Scratch, hits: &mut Vec<Hit>) {
-        let mut any_candidate = false;
         for found in self.automaton.find_overlapping_iter(text) {
             let Some(pattern) = self.patterns.get(found.pattern().as_usize()) else { continue };
+            let Some(check) = self.checks.get(pattern.rule) else { continue };
+            let range = found.range();
             if !pattern.is_phrase {
-                any_candidate |= scratch.mark_candidate(pattern.rule, self.checks.len());
-            } else if at_word_boundaries(text, &found.range())
+                scratch.mark_candidate(pattern.rule, self.checks.len());
+            } else if at_word_boundaries(text, &range)
                 && wanted(pattern.rule)
-                && self.stands(pattern.rule, text, &found.range())
+                && check.stands(text, &range, &range)
                 && scratch.mark_hit(pattern.rule, self.checks.len())
             {
-                hits.push(Hit { rule: pattern.rule, range: found.range() });
+                hits.push(Hit { rule: pattern.rule, core: range.clone(), range });
             }
         }
-        if any_candidate {
-            self.confirm(text, &wanted, scratch, hits);
-        }
+        self.mark_shapes(text, scratch);
+        self.confirm(text, &wanted, scratch, hits);
         scratch.clear();
     }
 
-    fn confirm(&self, text: &str, wanted: &impl Fn(usize) -> bool, scratch: &mut Scratch, hits: &mut Vec<Hit>) {
-        for (rule, check) in self.checks.iter().enumerate() {
-            let is_candidate = scratch.candidate.get(rule).copied().unwrap_or(false);
-            if !is_candidate || !wanted(rule) || scratch.hit.get(rule).copied().unwrap_or(false) {
-                continue;
-            }
-            let mut matches = check.regexes.iter().flat_map(|regex| regex.find_iter(text).map(|m| m.range()));
-            if let Some(range) = matches.find(|range| self.stands(rule, text, range)) {
-                hits.push(Hit { rule, range });
+    /// Marks the rules whose shape is in the text.
+    fn mark_shapes(&self, text: &str, scratch: &mut Scratch) {
+        for (shape, rules) in self.shapes.iter().filter(|(_, rules)| !rules.is_empty()) {
+            if shape.is_in(text) {
+                rules.iter().for_each(|rule| scratch.mark_candidate(*rule, self.checks.len()));
             }
         }
     }
 
-    /// Whether none of the rule's exceptions is found in the match.
-    fn stands(&self, rule: usize, text: &str, range: &Range<usize>) -> bool {
-        let except = self.checks.get(rule).map(|check| check.except.as_slice()).unwrap_or_default();
-        let matched = text.get(range.clone()).unwrap_or_default();
-        !except.iter().any(|regex| regex.is_match(matched))
+    /// Tries the regexes of the rules whose keywords were seen, in the order of the rules.
+    fn confirm(&self, text: &str, wanted: &impl Fn(usize) -> bool, scratch: &mut Scratch, hits: &mut Vec<Hit>) {
+        scratch.candidates.sort_unstable();
+        for rule in scratch.candidates.iter().copied() {
+            let seen = scratch.hit.get(rule).copied().unwrap_or(false);
+            let Some(check) = self.checks.get(rule).filter(|_| !seen && wanted(rule)) else { continue };
+            if let Some((range, core)) = check.matches(text).next() {
+                hits.push(Hit { rule, range, core });
+            }
+        }
     }
+
+    /// Every match of one rule's regexes in a text that stands, in the order of the regexes.
+    pub fn matches<'s>(&'s self, rule: usize, text: &'s str) -> impl Iterator<Item = Hit> + 's {
+        let matches = self.checks.get(rule).into_iter().flat_map(move |check| check.matches(text));
+        matches.map(move |(range, core)| Hit { rule, range, core })
+    }
+
+    /// The byte ranges of everything in a text that a rule for secrets finds, in order, without overlaps.
+    /// For masking; slower than a scan, since it looks for every match.
+    #[must_use]
+    pub fn secrets(&self, text: &str) -> Vec<Range<usize>> {
+        let mut scratch = Scratch::default();
+        let mut ranges = Vec::new();
+        for found in self.automaton.find_overlapping_iter(text) {
+            let Some(pattern) = self.patterns.get(found.pattern().as_usize()) else { continue };
+            if self.checks.get(pattern.rule).is_none_or(|check| !check.is_secret) {
+                continue;
+            }
+            if !pattern.is_phrase {
+                scratch.mark_candidate(pattern.rule, self.checks.len());
+            } else if at_word_boundaries(text, &found.range()) {
+                ranges.push(found.range());
+            }
+        }
+        self.mark_shapes(text, &mut scratch);
+        let candidates = scratch.candidates.iter().filter(|rule| self.checks.get(**rule).is_some_and(|c| c.is_secret));
+        let candidates = candidates.filter_map(|rule| self.checks.get(*rule));
+        ranges.extend(candidates.flat_map(|check| check.matches(text).map(|(_, core)| core)));
+        merge(ranges)
+    }
+}
+
+impl RuleCheck {
+    fn of(check: &MatchCheck) -> Self {
+        Self {
+            regexes: check.regexes.clone(),
+            except: check.except.clone(),
+            proof: check.proof.clone(),
+            is_secret: check.secret,
+        }
+    }
+
+    /// Every match that stands, and what in it the rule looks for.
+    fn matches<'c>(&'c self, text: &'c str) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + 'c {
+        let all = self.regexes.iter().flat_map(move |regex| matches_of(regex, text));
+        all.filter(move |(range, core)| self.stands(text, range, core))
+    }
+
+    /// Whether none of the rule's exceptions is found in the match, and what is asked of it holds.
+    fn stands(&self, text: &str, range: &Range<usize>, core: &Range<usize>) -> bool {
+        let matched = text.get(range.clone()).unwrap_or_default();
+        !self.except.iter().any(|regex| regex.is_match(matched)) && proof::stands(&self.proof, text, range, core)
+    }
+}
+
+/// The matches of a regex, each with its first group that took part, or else itself. Groups cost time,
+/// so a regex without any is not asked for them.
+fn matches_of<'c>(
+    regex: &'c Regex,
+    text: &'c str,
+) -> Box<dyn Iterator<Item = (Range<usize>, Range<usize>)> + 'c> {
+    if regex.captures_len() == 1 {
+        return Box::new(regex.find_iter(text).map(|found| (found.range(), found.range())));
+    }
+    Box::new(regex.captures_iter(text).filter_map(|groups| {
+        let whole = groups.get(0)?.range();
+        let core = groups.iter().skip(1).flatten().next().map_or_else(|| whole.clone(), |group| group.range());
+        Some((whole, core))
+    }))
+}
+
+fn merge(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+    let mut merged: Vec<Range<usize>> = Vec::new();
+    for range in ranges.into_iter().filter(|range| !range.is_empty()) {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
 }
 
 impl Scratch {
@@ -133,14 +236,16 @@ impl Scratch {
         mark(&mut self.hit, rule, rules)
     }
 
-    fn mark_candidate(&mut self, rule: usize, rules: usize) -> bool {
-        mark(&mut self.candidate, rule, rules);
-        true
+    fn mark_candidate(&mut self, rule: usize, rules: usize) {
+        if mark(&mut self.is_candidate, rule, rules) {
+            self.candidates.push(rule);
+        }
     }
 
     fn clear(&mut self) {
         self.hit.clear();
-        self.candidate.clear();
+        self.is_candidate.clear();
+        self.candidates.clear();
     }
 }
 
@@ -178,6 +283,8 @@ mod tests {
             regexes: compiled(regexes),
             except: compiled(except),
             secret: false,
+            proof: Proof::default(),
+            score_min: None,
         }
     }
 

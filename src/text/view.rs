@@ -2,89 +2,89 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
-/// A text in the form that is scanned.
-#[derive(Debug)]
+use super::layer::Layer;
+use super::map::Map;
+use super::plain::{Plainness, fold_spaces, plainness};
+use super::transform::Transform;
+use super::{confusables, fold};
+
+/// A text in the form that is scanned: its characters folded, nothing decoded.
+#[derive(Clone, Debug)]
 pub struct View<'a> {
-    original: &'a str,
-    text: Cow<'a, str>,
-    /// For each byte of `text`, the byte of `original` that it comes from; empty where they are one.
-    offsets: Vec<usize>,
+    layer: Layer<'a>,
 }
 
 impl<'a> View<'a> {
-    /// The view of a text. Linear in its length; never longer than the text.
+    /// The view of a text. Linear in its length.
     #[must_use]
     pub fn new(original: &'a str) -> Self {
-        if is_plain(original.as_bytes()) {
-            return Self { original, text: Cow::Borrowed(original), offsets: Vec::new() };
+        let mut layer = Layer::plain(original);
+        if let Some(Folded { text, maps, transforms }) = folded(original) {
+            (layer.text, layer.maps, layer.transforms) = (Cow::Owned(text), maps, transforms);
         }
-        let mut text = String::with_capacity(original.len());
-        let mut offsets = Vec::with_capacity(original.len());
-        for (at, char) in original.char_indices() {
-            if let Some(folded) = fold(char) {
-                if folded == ' ' && text.ends_with(' ') {
-                    continue;
-                }
-                text.push(folded);
-                offsets.resize(text.len(), at);
-            }
-        }
-        Self { original, text: Cow::Owned(text), offsets }
+        Self { layer }
     }
 
     /// The form that is scanned.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        self.layer.text()
     }
 
     /// The piece of the original text behind a range of the view, as a byte range on character
     /// boundaries.
     #[must_use]
     pub fn original_range(&self, range: Range<usize>) -> Range<usize> {
-        if self.offsets.is_empty() {
-            return range;
-        }
-        let start = self.offsets.get(range.start).copied().unwrap_or(self.original.len());
-        let last = range.end.checked_sub(1).and_then(|last| self.offsets.get(last)).copied().unwrap_or(start);
-        let after = self.original.get(last..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-        start..(last + after).max(start)
+        self.layer.original_range(range)
     }
 
     /// The match at `range` of the view and what stands around it in the original, at most `chars_max`
     /// characters, with control characters made visible.
     #[must_use]
     pub fn excerpt(&self, range: Range<usize>, chars_max: usize) -> String {
-        let found = self.original_range(range);
-        let around = chars_max.saturating_sub(found.len()) / 2;
-        let start = self.original.floor_char_boundary(found.start.saturating_sub(around));
-        let piece = self.original.get(start..).unwrap_or_default();
-        piece.chars().take(chars_max).map(|c| if c.is_control() { ' ' } else { c }).collect()
+        self.layer.excerpt(range, chars_max)
+    }
+
+    /// The view as the first of a text's layers.
+    #[must_use]
+    pub const fn layer(&self) -> &Layer<'a> {
+        &self.layer
     }
 }
 
-/// ASCII whose only white space is single spaces.
-fn is_plain(bytes: &[u8]) -> bool {
-    let mut before = 0_u8;
-    bytes.iter().all(|&byte| {
-        let plain = byte.is_ascii() && byte >= b' ' && !(byte == b' ' && before == b' ');
-        before = byte;
-        plain
-    })
+/// What a text becomes by folding its characters.
+pub(super) struct Folded {
+    pub text: String,
+    /// From the folded text back to the text, one after the other.
+    pub maps: Vec<Arc<Map>>,
+    pub transforms: Vec<Transform>,
 }
 
-/// What a character is read as; `None` for one that is not seen.
-fn fold(char: char) -> Option<char> {
-    match char {
-        // Soft hyphen, combining grapheme joiner, zero-width and bidi controls, variation selectors, tags.
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => None,
-        '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}' => None,
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(char) - 0xfee0),
-        '\u{2018}' | '\u{2019}' => Some('\''),
-        c if c.is_whitespace() || c.is_control() => Some(' '),
-        c => Some(c),
+/// Folds a text; `None` where it is its own folded form.
+pub(super) fn folded(original: &str) -> Option<Folded> {
+    match plainness(original.as_bytes()) {
+        Plainness::Plain => None,
+        Plainness::Spaces => {
+            let (text, map) = fold_spaces(original);
+            Some(Folded { text, maps: kept(map), transforms: Vec::new() })
+        }
+        Plainness::No => {
+            let fold::Folded { text, map, fired, may_look_latin } = fold::fold(original);
+            let mut transforms: Vec<Transform> = fired.iter().collect();
+            let mut maps = kept(map);
+            let disguised = if may_look_latin { confusables::fold(&text) } else { None };
+            let Some((text, map)) = disguised else { return Some(Folded { text, maps, transforms }) };
+            transforms.push(Transform::Confusables);
+            maps.splice(0..0, kept(map));
+            Some(Folded { text, maps, transforms })
+        }
     }
+}
+
+fn kept(map: Map) -> Vec<Arc<Map>> {
+    if map == Map::Same { Vec::new() } else { vec![Arc::new(map)] }
 }
 
 #[cfg(test)]
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn plain_text_is_borrowed() {
-        assert!(matches!(View::new("Plain text, with spaces.").text, Cow::Borrowed(_)));
-        assert!(matches!(View::new("two  spaces").text, Cow::Owned(_)));
+        assert!(matches!(View::new("Plain text, with spaces.").layer.text, Cow::Borrowed(_)));
+        assert!(matches!(View::new("two  spaces").layer.text, Cow::Owned(_)));
     }
 
     #[test]
@@ -128,9 +128,9 @@ mod tests {
             let view = View::new(&text);
             let range = view.original_range(a.min(b)..a.max(b));
             if range.end <= text.len() {
-                proptest::prop_assert!(view.offsets.is_empty() || text.get(range).is_some());
+                proptest::prop_assert!(text.get(range).is_some());
             }
-            proptest::prop_assert!(view.text().len() <= text.len());
+            proptest::prop_assert!(view.text().len() <= text.len() * crate::limits::FOLD_GROWTH_MAX);
             let _ = view.excerpt(a.min(b)..a.max(b), 16);
         }
     }

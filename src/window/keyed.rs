@@ -41,6 +41,11 @@ impl<V> Keyed<V> {
         self.slots.get(&key).map(|slot| &slot.value)
     }
 
+    /// The state of a key, to be changed; not a sign of life.
+    pub fn get_mut(&mut self, key: u128) -> Option<&mut V> {
+        self.slots.get_mut(&key).map(|slot| &mut slot.value)
+    }
+
     /// The state of a key, which `make` opens if there is none; counts as use at time `at`.
     pub fn touch(&mut self, key: u128, at: Millis, make: impl FnOnce() -> V) -> &mut V {
         if !self.slots.contains_key(&key) {

@@ -1,12 +1,19 @@
 //! Every answer that is not the one that was asked for: a status, a code for programs, and a sentence
 //! for people that says what was expected.
 
-use axum::Json;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use std::sync::Arc;
 
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::Api;
+use crate::engine::Program;
 use crate::limits::HTTP_BODY_BYTES_MAX;
 
 /// Seconds after which a caller should try again.
@@ -48,6 +55,36 @@ impl ApiError {
     pub(super) fn too_large() -> Self {
         let message = format!("expected a body of at most {HTTP_BODY_BYTES_MAX} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+}
+
+/// The middleware that masks the secrets in answers that are errors: they quote what was asked, and end up
+/// in the logs of whoever asked.
+pub(super) async fn masked(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if !response.status().is_client_error() && !response.status().is_server_error() {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let bytes = to_bytes(body, HTTP_BODY_BYTES_MAX).await.unwrap_or_default();
+    let program = api.program.borrow().clone();
+    let shown = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(mut json) => {
+            mask_texts(&program, &mut json);
+            json.to_string()
+        }
+        Err(_) => program.mask(&String::from_utf8_lossy(&bytes)),
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(shown))
+}
+
+fn mask_texts(program: &Program, json: &mut Value) {
+    match json {
+        Value::String(text) => *text = program.mask(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| mask_texts(program, item)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| mask_texts(program, field)),
+        _ => {}
     }
 }
 

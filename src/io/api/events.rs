@@ -69,6 +69,8 @@ pub(super) async fn post(
         let read = tokio::task::spawn_blocking(move || Batch::read(&body)).await;
         read.unwrap_or_else(|error| Err(ApiError::unavailable("read", format!("expected to read the body: {error}"))))?
     };
+    let program = api.program.borrow().clone();
+    batch.rejected.iter_mut().for_each(|refusal| refusal.detail = program.mask(&refusal.detail));
     let posted = std::mem::take(&mut batch.posted);
     append(api.ingest.clone(), posted, room).await.map_err(|why| {
         let message = format!("expected the events to become durable: {why}; some of them may be");

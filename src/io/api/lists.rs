@@ -74,6 +74,7 @@ pub(super) async fn rules(State(api): State<Arc<Api>>) -> Json<Value> {
 fn rule(rule: &Rule) -> Value {
     let kind = match &rule.check {
         Check::Match(_) => "match",
+        Check::Classify(_) => "classify",
         Check::Scope(_) => "scope",
         Check::Rate(_) => "rate",
     };

@@ -106,6 +106,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        .layer(from_fn_with_state(api.clone(), error::masked))
         .layer(from_fn_with_state(guard, guard::guard))
         .with_state(api)
 }

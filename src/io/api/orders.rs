@@ -59,8 +59,9 @@ async fn give(
     state: HaltState,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let by = checked("by", &body.by)?;
-    let reason = checked("reason", &body.reason)?;
+    let program = api.program.borrow().clone();
+    let by = program.mask(&checked("by", &body.by)?);
+    let reason = program.mask(&checked("reason", &body.reason)?);
     if by.eq_ignore_ascii_case(BY_RULE) {
         return Err(ApiError::unusable("bad_by", "by: expected who asks; `rule` stands for halts by rules"));
     }

@@ -1,0 +1,266 @@
+//! Texts over the turns of a session: an attack that is cut into pieces.
+//!
+//! Each session keeps the end of what was written in it, apart for those who talk to the agent, for
+//! what it reads and for what it does. The end of the earlier turns and the beginning of the new one
+//! are read together, joined as they are and with a space; what is found counts only where it lies
+//! over the joint. A session keeps so many bytes for each and no more. A secret that was found in a turn is
+//! masked before the turn is cut, since half of it would be known to no rule and shown with the next turn.
+
+use super::texts::head;
+use super::{Context, Engine, Program};
+use crate::event::{Event, Kind, LeafValue, Leaves, Role, Trust};
+use crate::finding::{Evidence, Finding, Probability};
+use crate::limits::{EXCERPT_CHARS_MAX, STREAM_TAIL_BYTES};
+use crate::rules::Rule;
+use crate::text::{Layers, View};
+
+use super::masks;
+
+/// How much surer the classifier must be of pieces that were put together than of one text.
+const JOINED_LOGIT: f32 = 1.0;
+
+/// Which texts are read on from turn to turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// What is said to the agent.
+    Heard,
+    /// What it reads.
+    Read,
+    /// What it does and says.
+    Done,
+}
+
+/// The ends of a session's streams.
+#[derive(Debug, Default)]
+pub(super) struct Tails([String; 3]);
+
+impl Stream {
+    /// The stream of an event's texts; `None` for the operator's own.
+    fn of(event: &Event<'_>) -> Option<Self> {
+        match (event.kind, event.role, event.trust) {
+            (Kind::ToolCall, ..) | (Kind::Message, Some(Role::Assistant), _) => Some(Self::Done),
+            (_, _, Trust::Trusted) => None,
+            (Kind::Message, ..) => Some(Self::Heard),
+            _ => Some(Self::Read),
+        }
+    }
+}
+
+impl Tails {
+    pub(super) fn of(&self, stream: Stream) -> &str {
+        self.0.get(stream as usize).map_or("", String::as_str)
+    }
+
+    fn clear(&mut self, stream: Stream) {
+        if let Some(tail) = self.0.get_mut(stream as usize) {
+            tail.clear();
+        }
+    }
+
+    fn extend(&mut self, stream: Stream, text: &str) {
+        let Some(tail) = self.0.get_mut(stream as usize) else { return };
+        let keep = STREAM_TAIL_BYTES.saturating_sub(text.len());
+        let from = tail.ceil_char_boundary(tail.len().saturating_sub(keep));
+        tail.drain(..from);
+        let from = text.ceil_char_boundary(text.len().saturating_sub(STREAM_TAIL_BYTES));
+        tail.push_str(text.get(from..).unwrap_or_default());
+    }
+}
+
+/// The texts of an event that are read on: the first bytes, and the last.
+struct Ends {
+    head: String,
+    tail: String,
+    bytes: usize,
+    /// Path of the first text.
+    path: String,
+}
+
+fn ends(leaves: &Leaves<'_>, shown: impl Fn(&str, &str) -> Option<String>) -> Option<Ends> {
+    let mut ends = Ends { head: String::new(), tail: String::new(), bytes: 0, path: String::new() };
+    let texts = leaves.iter().filter_map(|leaf| match leaf.value {
+        LeafValue::Text(text) => Some((leaf.path, text.as_ref())),
+        _ => None,
+    });
+    for (path, text) in texts {
+        let masked = shown(path, text);
+        let text = masked.as_deref().unwrap_or(text);
+        if ends.bytes == 0 {
+            path.clone_into(&mut ends.path);
+        } else {
+            push_end(&mut ends.head, " ");
+            ends.tail.push(' ');
+        }
+        ends.bytes += text.len();
+        push_end(&mut ends.head, text);
+        let from = text.ceil_char_boundary(text.len().saturating_sub(STREAM_TAIL_BYTES));
+        ends.tail.push_str(text.get(from..).unwrap_or_default());
+        let surplus = ends.tail.len().saturating_sub(STREAM_TAIL_BYTES);
+        ends.tail.drain(..ends.tail.ceil_char_boundary(surplus));
+    }
+    (ends.bytes > 0).then_some(ends)
+}
+
+/// Adds the beginning of a text, up to the bound.
+fn push_end(head: &mut String, text: &str) {
+    let room = STREAM_TAIL_BYTES.saturating_sub(head.len());
+    head.push_str(text.get(..text.floor_char_boundary(room.min(text.len()))).unwrap_or_default());
+}
+
+impl Engine {
+    /// Remembers the end of an event's texts without looking for anything; for silent replays.
+    pub(super) fn carry(&mut self, context: &Context<'_>, leaves: &Leaves<'_>) {
+        let program = self.program.clone();
+        let masked = |path: &str, text: &str| Some(masks::mask_at(&program.scanner, path, text));
+        if let (Some(stream), Some(ends)) = (Stream::of(context.event), ends(leaves, masked)) {
+            self.remember(context, stream, &ends);
+        }
+    }
+
+    /// Reads the beginning of an event's texts together with the end of the earlier turns.
+    pub(super) fn check_stream(
+        &mut self,
+        program: &Program,
+        context: &Context<'_>,
+        leaves: &Leaves<'_>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let Some(stream) = Stream::of(context.event) else { return };
+        // What has no secret, and that is nearly everything, is not read again.
+        let has_secret = |findings: &[Finding]| findings.iter().any(|finding| program.is_secret(&finding.rule));
+        let secret = has_secret(findings);
+        let masked = |path: &str, text: &str| secret.then(|| masks::mask_at(&program.scanner, path, text));
+        let Some(ends) = ends(leaves, masked) else { return };
+        let known = self.sessions.get(context.session_key);
+        let before = known.map(|session| session.tails.of(stream).to_owned()).unwrap_or_default();
+        if !before.is_empty() {
+            for separator in ["", " "] {
+                self.check_joint(program, context, (&before, separator), &ends, findings);
+            }
+            self.score_joint(program, context, &before, &ends, findings);
+        }
+        if !secret && has_secret(findings) {
+            // Its second half is in this turn.
+            self.forget(context, stream);
+        } else {
+            self.remember(context, stream, &ends);
+        }
+    }
+
+    /// Hits that lie over the joint.
+    fn check_joint(
+        &mut self,
+        program: &Program,
+        context: &Context<'_>,
+        (before, separator): (&str, &str),
+        ends: &Ends,
+        findings: &mut Vec<Finding>,
+    ) {
+        let joined = format!("{before}{separator}{}", ends.head);
+        let view = View::new(&joined);
+        let wanted = |n: usize| {
+            program.match_rule(n).is_some_and(|(rule, check)| {
+                let in_fields = check.fields.iter().any(|glob| glob.covers(&ends.path));
+                rule.when.passes(context.event) && (check.fields.is_empty() || in_fields)
+            })
+        };
+        for hit in self.scan_layer(program, view.layer(), wanted) {
+            let Some((rule, check)) = program.match_rule(hit.rule) else { continue };
+            let over = view.original_range(hit.range.clone());
+            let crosses = over.start < before.len() && over.end > before.len() + separator.len();
+            if !crosses || findings.iter().any(|finding| finding.rule == rule.id) {
+                continue;
+            }
+            let too_low = |least| self.score_worst(program, context.event, &joined).probability() < least;
+            if check.score_min.is_some_and(too_low) {
+                continue;
+            }
+            let shown = match check.secret {
+                true => masks::hint(view.text().get(hit.core.clone()).unwrap_or_default()),
+                false => masks::piece(&program.scanner, view.text(), &hit.range),
+            };
+            let summary = format!("`{shown}`, cut over several turns up to `{}`", ends.path);
+            findings.push(self.joint_finding(program, context, rule, (summary, None), (&joined, &over), ends));
+        }
+    }
+
+    /// The classifier's word on short turns put together.
+    fn score_joint(
+        &mut self,
+        program: &Program,
+        context: &Context<'_>,
+        before: &str,
+        ends: &Ends,
+        findings: &mut Vec<Finding>,
+    ) {
+        if ends.bytes > STREAM_TAIL_BYTES / 2 {
+            return;
+        }
+        let joined = format!("{before} {}", ends.head);
+        for (rule, check) in program.classifies().filter(|(rule, _)| rule.when.passes(context.event)) {
+            if findings.iter().any(|finding| finding.rule == rule.id) {
+                continue;
+            }
+            program.model.read(before, &mut self.classifier);
+            let alone = program.model.score(head(check), &mut self.classifier);
+            program.model.read(&joined, &mut self.classifier);
+            let mut score = program.model.score(head(check), &mut self.classifier);
+            score.logit -= JOINED_LOGIT;
+            if score.probability() < check.score_min || alone.logit >= score.logit {
+                continue;
+            }
+            let probability = Probability::of(score.probability());
+            let summary = format!("several turns up to `{}` together read like an attack, score {probability}", ends.path);
+            let found = (summary, Some(probability));
+            findings.push(self.joint_finding(program, context, rule, found, (&joined, &(0..joined.len())), ends));
+        }
+    }
+
+    fn joint_finding(
+        &self,
+        program: &Program,
+        context: &Context<'_>,
+        rule: &Rule,
+        (summary, score): (String, Option<Probability>),
+        (joined, over): (&str, &std::ops::Range<usize>),
+        ends: &Ends,
+    ) -> Finding {
+        let secrets = masks::secrets_of(&program.scanner, &Layers::of(joined));
+        let evidence = Evidence {
+            summary,
+            field: Some(ends.path.clone()),
+            excerpt: Some(masks::excerpt(joined, over, &secrets, EXCERPT_CHARS_MAX)),
+            score,
+            ..Evidence::default()
+        };
+        self.finding(rule, context, evidence, None)
+    }
+
+    /// A turn ends with a space, so that the next one does not run into it, where none of both is one.
+    fn remember(&mut self, context: &Context<'_>, stream: Stream, ends: &Ends) {
+        if let Some(session) = self.sessions.get_mut(context.session_key) {
+            session.tails.extend(stream, &ends.tail);
+        }
+    }
+
+    fn forget(&mut self, context: &Context<'_>, stream: Stream) {
+        if let Some(session) = self.sessions.get_mut(context.session_key) {
+            session.tails.clear(stream);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_keeps_the_last_bytes() {
+        let mut tails = Tails::default();
+        tails.extend(Stream::Read, "\u{e9}".repeat(STREAM_TAIL_BYTES).as_str());
+        assert!(tails.of(Stream::Read).len() <= STREAM_TAIL_BYTES);
+        tails.extend(Stream::Read, "end");
+        assert!(tails.of(Stream::Read).ends_with("\u{e9}end") && tails.of(Stream::Read).len() <= STREAM_TAIL_BYTES);
+        assert_eq!(tails.of(Stream::Heard), "");
+    }
+}

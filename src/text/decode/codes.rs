@@ -1,0 +1,150 @@
+//! Lists of character codes: binary, hexadecimal, decimal and octal numbers with something between them.
+
+use std::ops::Range;
+
+use super::super::edits::Edits;
+use super::super::survey::Marks;
+use super::super::transform::Transform;
+use super::{Found, Source, evidence};
+
+/// Fewest codes in a list.
+const CODES_MIN: usize = 6;
+/// Longest text between two codes.
+const GAP_MAX: usize = 3;
+/// Shortest run of bits without a gap.
+const BITS_MIN: usize = 48;
+
+/// The ways in which all codes of a list can be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ways(u8);
+
+impl Ways {
+    const BINARY: u8 = 1;
+    const HEX: u8 = 2;
+    const DECIMAL: u8 = 4;
+    const OCTAL: u8 = 8;
+
+    /// How a code can be read.
+    fn of(code: &[u8], prefixed: bool) -> Self {
+        let all = |of: fn(&u8) -> bool| code.iter().all(of);
+        let mut ways = 0;
+        if all(|byte| matches!(byte, b'0' | b'1'))
+            && (code.len() == 8 || (code.len() >= BITS_MIN && code.len().is_multiple_of(8)))
+        {
+            ways |= Self::BINARY;
+        }
+        if code.len() == 2 && all(u8::is_ascii_hexdigit) {
+            ways |= Self::HEX;
+        }
+        if !prefixed && (2..=3).contains(&code.len()) && all(u8::is_ascii_digit) {
+            ways |= Self::DECIMAL;
+            if all(|byte| *byte < b'8') {
+                ways |= Self::OCTAL;
+            }
+        }
+        Self(ways)
+    }
+}
+
+pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
+    let (mut binary, mut hex, mut decimal) = (Edits::default(), Edits::default(), Edits::default());
+    let mut done = 0;
+    for stretch in source.survey.stretches(Marks::NUMBERS) {
+        let mut at = stretch.start.max(done);
+        while let Some(first) = next_code(source.text.as_bytes(), at).filter(|code| code.start < stretch.end) {
+            at = first.end;
+            if ways_of(source.text.as_bytes(), &first) == Ways(0) {
+                continue;
+            }
+            let (list, ways) = list(source.text.as_bytes(), first);
+            let Some(range) = list.first().zip(list.last()).map(|(first, last)| first.start..last.end) else { break };
+            at = range.end;
+            match read(source.text.as_bytes(), &list, ways) {
+                Some((Transform::Binary, text)) => binary.replace(range, &text),
+                Some((Transform::Hex, text)) => hex.replace(range, &text),
+                Some((_, text)) => decimal.replace(range, &text),
+                None => {}
+            }
+        }
+        done = at.max(done);
+    }
+    Found::both(source, &binary, Transform::Binary, into);
+    Found::both(source, &hex, Transform::Hex, into);
+    Found::both(source, &decimal, Transform::Decimal, into);
+}
+
+/// The next run of letters and digits that starts with a hexadecimal digit, from its start on.
+fn next_code(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let mut at = at;
+    // The middle of a word is no start.
+    if at > 0 && bytes.get(at - 1).is_some_and(u8::is_ascii_alphanumeric) {
+        at += bytes.get(at..)?.iter().position(|byte| !byte.is_ascii_alphanumeric())?;
+    }
+    let start = at + bytes.get(at..)?.iter().position(u8::is_ascii_alphanumeric)?;
+    Some(start..word_end(bytes, start))
+}
+
+fn word_end(bytes: &[u8], start: usize) -> usize {
+    let rest = bytes.get(start..).unwrap_or_default();
+    start + rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len())
+}
+
+/// A code without what is written before it to tell its base.
+fn stripped(code: &[u8]) -> (&[u8], bool) {
+    let prefixes: [&[u8]; 4] = [b"0x", b"0X", b"0b", b"x"];
+    let found = prefixes.iter().find_map(|prefix| code.strip_prefix(*prefix)).filter(|rest| rest.len() > 1);
+    found.map_or((code, false), |rest| (rest, true))
+}
+
+fn ways_of(bytes: &[u8], range: &Range<usize>) -> Ways {
+    let (code, prefixed) = stripped(bytes.get(range.clone()).unwrap_or_default());
+    Ways::of(code, prefixed)
+}
+
+/// The codes from the first one on that can be read in one way, with the same between them.
+fn list(bytes: &[u8], first: Range<usize>) -> (Vec<Range<usize>>, Ways) {
+    let mut ways = ways_of(bytes, &first);
+    let mut gap: Option<&[u8]> = None;
+    let mut end = first.end;
+    let mut list = vec![first];
+    while ways != Ways(0) {
+        let Some(rest) = bytes.get(end..(end + GAP_MAX + 1).min(bytes.len())) else { break };
+        let Some(length) = rest.iter().position(u8::is_ascii_alphanumeric).filter(|length| *length > 0) else { break };
+        let between = rest.get(..length).unwrap_or_default();
+        if *gap.get_or_insert(between) != between {
+            break;
+        }
+        let next = end + length..word_end(bytes, end + length);
+        let both = Ways(ways.0 & ways_of(bytes, &next).0);
+        if both == Ways(0) {
+            break;
+        }
+        ways = both;
+        end = next.end;
+        list.push(next);
+    }
+    (list, ways)
+}
+
+fn read(bytes: &[u8], list: &[Range<usize>], ways: Ways) -> Option<(Transform, String)> {
+    let codes = || list.iter().map(|range| stripped(bytes.get(range.clone()).unwrap_or_default()).0);
+    let digits: usize = list.iter().map(ExactSizeIterator::len).sum();
+    if list.len() < CODES_MIN && digits < BITS_MIN {
+        return None;
+    }
+    let number = |code: &[u8], base: u32| u8::from_str_radix(std::str::from_utf8(code).ok()?, base).ok();
+    let in_base = |base: u32| codes().map(|code| number(code, base)).collect::<Option<Vec<u8>>>();
+    if ways.0 & Ways::BINARY != 0 {
+        let bytes = codes().flat_map(|code| code.as_chunks::<8>().0).map(|code| number(code, 2)).collect::<Option<_>>();
+        return bytes.and_then(evidence::text).map(|text| (Transform::Binary, text));
+    }
+    let attempts = [
+        (Ways::HEX, 16, Transform::Hex),
+        (Ways::DECIMAL, 10, Transform::Decimal),
+        (Ways::OCTAL, 8, Transform::Decimal),
+    ];
+    attempts
+        .into_iter()
+        .filter(|(way, ..)| ways.0 & way != 0)
+        .find_map(|(_, base, transform)| in_base(base).and_then(evidence::text).map(|text| (transform, text)))
+}
