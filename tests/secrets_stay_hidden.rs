@@ -1,17 +1,17 @@
 //! Secrets are never shown: twenty kinds of them are planted wherever a stranger can write, and nothing
 //! that the program says to anybody holds a piece of one.
 //!
-//! The log of posted events itself is left out: it is what was posted, and is read again after a crash.
+//! The log of posted events itself is left out: it is what was posted, and is read again after a crash. So
+//! are the names of sessions and tenants: halts and orders are given by them.
 
 mod support;
-
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use haltline::io::local::LocalLedger;
+use haltline::limits::DEAD_LETTER_BYTES_MAX;
 use support::engine::{Engine, command};
 use support::webhooks::Receiver;
 use support::{http, wait_for};
@@ -81,10 +81,12 @@ impl Planted {
         let mut pieces = Vec::new();
         for (n, text) in encoded.iter().enumerate() {
             // What stands before the secret in the base64 of the whole is no secret.
-            let from = if n == 1 { (self.text.len() - self.text.find(&self.secret).map_or(0, |at| self.text.len() - at)) * 4 / 3 + 4 } else { 0 };
+            let before = self.text.find(&self.secret).unwrap_or_default();
+            let from = if n == 1 { before * 4 / 3 + 4 } else { 0 };
             let chars: Vec<char> = text.chars().skip(from).collect();
             let length = if n == 2 { 3 * PIECE_CHARS } else { PIECE_CHARS };
-            pieces.extend(chars.windows(length).step_by(if n == 2 { 3 } else { 1 }).map(|window| window.iter().collect()));
+            let step = if n == 2 { 3 } else { 1 };
+            pieces.extend(chars.windows(length).step_by(step).map(|window| window.iter().collect()));
         }
         pieces.retain(|piece: &String| !piece.contains('\n'));
         pieces
@@ -134,7 +136,7 @@ fn posted(n: usize, planted: &Planted) -> Vec<String> {
         event("message", json!({"role": "user", "text": attack, "labels": {"note": text, text.as_str(): "x"}})),
         event(text, json!({"text": attack})),
         event("message", json!({"ts": text, "turn": text, "role": text, "trust": text, "text": attack})),
-        message(format!("see {} and {attack}", BASE64_STANDARD.encode(text))),
+        message(format!("see {}; and {attack}", BASE64_STANDARD.encode(text))),
         message(format!("see {} and {attack}", percent(text))),
         call(json!({"password": secret, "note": attack})),
         // Records that are no events.
@@ -144,10 +146,14 @@ fn posted(n: usize, planted: &Planted) -> Vec<String> {
         format!("{{\"v\":1,\"session\":\"{session}\",\"text\":\"{} {attack}\"", percent(text)),
         format!("{{\"v\":1,\"session\":\"{session}\",\"kind\":\"message\",\"text\":\"a \\ud800 {}\"}}", escaped(text)),
         json!({"v": text, "session": session, "text": attack}).to_string(),
-        json!({"v": 1, "session": session, "text": text, "tenant": text}).to_string(),
+        json!({"v": 1, "session": session, "text": text, "trace": text}).to_string(),
         format!("{{\"v\":1,\"session\":\"{session}\",\"kind\":\"message\",\"text\":{0},\"text\":{0}}}", json!(text)),
     ];
-    all.push(format!("{{\"v\":1,\"session\":\"{session}\",\"kind\":\"message\",\"text\":{}{}", json!(text), "[".repeat(100)));
+    all.push(format!(
+        "{{\"v\":1,\"session\":\"{session}\",\"kind\":\"message\",\"text\":{}{}",
+        json!(text),
+        "[".repeat(100)
+    ));
     all
 }
 
@@ -160,7 +166,7 @@ impl Place {
     fn new() -> Self {
         let place = Self { dir: tempfile::tempdir().expect("a directory"), receiver: Receiver::start() };
         let ledger = place.ledger().display().to_string();
-        let text = format!("{}[ledger]\npath = \"{ledger}\"\n[log]\nlevel = \"trace\"\n", place.receiver.settings());
+        let text = format!("{}[ledger]\npath = \"{ledger}\"\n[log]\nlevel = \"debug\"\n", place.receiver.settings());
         std::fs::write(place.dir.path().join("h.toml"), text).expect("writes");
         place
     }
@@ -187,11 +193,12 @@ impl Place {
 /// What a program answers to requests of all kinds, some of which hold a secret themselves.
 fn answers(engine: &Engine, all: &[Planted]) -> Vec<String> {
     let get = |path: &str| http::get(engine.address, path).body;
-    let mut said: Vec<String> = ["/v1/sessions?limit=1000", "/v1/halts?state=all", "/v1/findings?limit=1000", "/v1/rules"]
-        .into_iter()
-        .chain(["/healthz", "/readyz", "/metrics", "/", "/assets/app.js", "/assets/app.css"])
-        .map(get)
-        .collect();
+    let mut said: Vec<String> =
+        ["/v1/sessions?limit=1000", "/v1/halts?state=all", "/v1/findings?limit=1000", "/v1/rules"]
+            .into_iter()
+            .chain(["/healthz", "/readyz", "/metrics", "/", "/assets/app.js", "/assets/app.css"])
+            .map(get)
+            .collect();
     for (n, planted) in all.iter().enumerate() {
         said.push(get(&format!("/v1/sessions/s{n}?tenant=acme")));
         let quoted = percent(&planted.text);
@@ -217,12 +224,14 @@ fn must_be_hidden(place: &str, said: &[String], all: &[Planted]) {
         for text in said {
             if let Some(piece) = pieces.iter().find(|piece| text.contains(piece.as_str())) {
                 let at = text.find(piece.as_str()).expect("was found");
-                let (from, to) = (text.floor_char_boundary(at.saturating_sub(300)), text.ceil_char_boundary((at + 80).min(text.len())));
+                let from = text.floor_char_boundary(at.saturating_sub(300));
+                let to = text.ceil_char_boundary((at + 80).min(text.len()));
                 leaks.push(format!("{place}: {}: {piece}\n    {}", planted.kind, &text[from..to]));
             }
         }
     }
-    assert!(leaks.is_empty(), "{} leaks\n{}", leaks.len(), leaks.iter().take(12).cloned().collect::<Vec<_>>().join("\n"));
+    leaks.truncate(12);
+    assert!(leaks.is_empty(), "the first leaks:\n{}", leaks.join("\n"));
 }
 
 #[test]
@@ -273,12 +282,11 @@ fn records_that_are_too_large_are_kept_without_their_secrets() {
         let text = format!("{} {} {}", &filler[..at], planted.text, &filler[at..]);
         json!({"v": 1, "session": "large", "kind": "message", "text": text}).to_string()
     };
-    // Also over the end of what is kept.
-    let kept_bytes = haltline::limits::DEAD_LETTER_BYTES_MAX;
-    let lines: Vec<String> = all
-        .iter()
-        .flat_map(|planted| [line(planted, 1_200), line(planted, kept_bytes - 70), line(planted, kept_bytes - 85)])
-        .collect();
+    // Over the end of what is kept, and all of them before it.
+    let mut lines: Vec<String> = all.iter().map(|planted| line(planted, DEAD_LETTER_BYTES_MAX - 75)).collect();
+    let texts: Vec<&str> = all.iter().map(|planted| planted.text.as_str()).collect();
+    let text = texts.join(" ; ") + &filler;
+    lines.push(json!({"v": 1, "session": "large", "kind": "message", "text": text}).to_string());
     std::fs::write(&file, lines.join("\n")).expect("writes");
     let (config, path) = (place.config(), file.display().to_string());
     let args = ["run", "--config", &config, "--set", "http.listen=127.0.0.1:0", "--source", "file", "--path", &path];
@@ -289,5 +297,4 @@ fn records_that_are_too_large_are_kept_without_their_secrets() {
     let kept = place.kept();
     assert!(kept.iter().filter(|entry| entry.contains("too_large")).count() >= lines.len(), "{} entries", kept.len());
     must_be_hidden("the ledger", &kept, &all);
-    assert!(Path::new(&path).exists());
 }

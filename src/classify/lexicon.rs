@@ -24,7 +24,10 @@ pub struct Lexicon {
     names: Vec<String>,
     words: Table<Concepts>,
     prefixes: Table<Concepts>,
-    /// Phrases by their first part.
+    /// Words that begin a phrase, and phrases by their first two words where both are whole words.
+    begins: Table<()>,
+    pairs: Table<Vec<Phrase>>,
+    /// Other phrases, by their first part.
     phrases: Table<Vec<Phrase>>,
     phrase_prefixes: Table<Vec<Phrase>>,
     /// Digest of the text that it was read from.
@@ -116,6 +119,13 @@ impl Lexicon {
             insert(table.entry(first.hash).or_default(), concept);
             return;
         }
+        let second = rest.first().filter(|second| !second.is_prefix && !first.is_prefix);
+        if let Some(second) = second {
+            self.begins.insert(first.hash, ());
+            let phrase = Phrase { rest: rest.get(1..).unwrap_or_default().to_vec(), concept };
+            self.pairs.entry(mix(first.hash, second.hash)).or_default().push(phrase);
+            return;
+        }
         let table = if first.is_prefix { &mut self.phrase_prefixes } else { &mut self.phrases };
         table.entry(first.hash).or_default().push(Phrase { rest: rest.to_vec(), concept });
     }
@@ -137,9 +147,13 @@ impl Lexicon {
         }
     }
 
+    fn begins_phrase(&self, hash: u64) -> bool {
+        self.begins.contains_key(&hash) || self.phrases.contains_key(&hash)
+    }
+
     /// What a word means by itself, and whether it may begin a phrase.
     fn of_word(&self, text: &str, token: &Token) -> Known {
-        let mut known = Known { concepts: Concepts::default(), begins_phrases: self.phrases.contains_key(&token.hash) };
+        let mut known = Known { concepts: Concepts::default(), begins_phrases: self.begins_phrase(token.hash) };
         let mut take = |concepts: &Concepts| concepts.iter().for_each(|concept| insert(&mut known.concepts, *concept));
         if let Some(concepts) = self.words.get(&token.hash) {
             take(concepts);
@@ -158,14 +172,31 @@ impl Lexicon {
     }
 
     fn of_phrases(&self, text: &str, token: &Token, following: &[Token], concepts: &mut Concepts) {
-        let mut take = |phrases: &Vec<Phrase>| {
-            phrases.iter().filter(|p| p.follows(text, following)).for_each(|p| insert(concepts, p.concept));
+        let mut take = |phrases: &Vec<Phrase>, after: &[Token]| {
+            phrases.iter().filter(|p| p.follows(text, after)).for_each(|p| insert(concepts, p.concept));
         };
-        self.phrases.get(&token.hash).into_iter().for_each(&mut take);
+        if let Some(phrases) = self.phrases.get(&token.hash) {
+            take(phrases, following);
+        }
+        let second = following.iter().position(|token| !joins(token));
+        if let Some((at, second)) = second.and_then(|at| Some((at, following.get(at)?)))
+            && let Some(phrases) = self.pairs.get(&mix(token.hash, second.hash))
+        {
+            take(phrases, following.get(at + 1..).unwrap_or_default());
+        }
         if token.shape == Shape::Word && !self.phrase_prefixes.is_empty() {
-            for_prefixes(word(text, token), |hash| self.phrase_prefixes.get(&hash).into_iter().for_each(&mut take));
+            for_prefixes(word(text, token), |hash| {
+                if let Some(phrases) = self.phrase_prefixes.get(&hash) {
+                    take(phrases, following);
+                }
+            });
         }
     }
+}
+
+/// A mark between the words of a phrase that does not part them.
+fn joins(token: &Token) -> bool {
+    matches!(token.mark, b'-' | b'_')
 }
 
 /// What is known of a word.
@@ -202,7 +233,7 @@ impl Memo {
 
 impl Phrase {
     fn follows(&self, text: &str, following: &[Token]) -> bool {
-        let mut tokens = following.iter().filter(|token| token.mark != b'-' && token.mark != b'_');
+        let mut tokens = following.iter().filter(|token| !joins(token));
         self.rest.iter().all(|part| {
             tokens.next().is_some_and(|token| {
                 if !part.is_prefix {

@@ -120,20 +120,6 @@ impl Model {
         &self.lexicon
     }
 
-    #[doc(hidden)]
-    pub fn stage(&self, text: &str, scratch: &mut Scratch, stage: u32) {
-        let Scratch { tokens, concepts, memo, extractor, features, of_text, .. } = scratch;
-        if stage == 0 { tokenize(text, TOKENS_MAX, tokens); return; }
-        if stage == 1 { tokenize(text, TOKENS_MAX, tokens); self.lexicon.read(text, tokens, memo, concepts); return; }
-        tokenize(text, TOKENS_MAX, tokens); self.lexicon.read(text, tokens, memo, concepts); 
-        features.clear();
-        extractor.extract(tokens, concepts, |n, _, feature| {
-            features.push((u32::try_from(n).unwrap_or(u32::MAX), slot(feature)));
-        });
-        if stage == 2 {return;}
-        of_text.clear();
-        text_features(tokens, concepts, |feature| of_text.push(slot(feature)));
-    }
     /// Reads a text; what is scored, explained or located after that is this text.
     pub fn read(&self, text: &str, scratch: &mut Scratch) {
         let Scratch { tokens, concepts, memo, extractor, features, of_text, .. } = scratch;

@@ -133,61 +133,24 @@ pub(super) fn is_ideograph(char: char) -> bool {
 /// Reads a text into tokens, at most `tokens_max` of them.
 pub fn tokenize(text: &str, tokens_max: usize, into: &mut Vec<Token>) {
     into.clear();
-    let mut reader = Reader { opens: true, quote: None, into };
-    let mut chars = text.char_indices().peekable();
-    while let Some((start, char)) = chars.next() {
+    let mut reader = Reader { text, at: 0, opens: true, quote: None, into };
+    while let Some(char) = reader.peek() {
         if reader.into.len() >= tokens_max {
             return;
         }
-        if char == '\n' {
-            reader.opens = true;
-        } else if char.is_whitespace() || char.is_control() {
-        } else if is_ideograph(char) {
-            reader.word(start, start + char.len_utf8(), &Hasher::of(char), Shape::Ideograph, false);
-        } else if char.is_alphabetic() || is_joined_mark(char) {
-            let mut hasher = Hasher::of(char);
-            let (mut end, mut capitals) = (start + char.len_utf8(), char.is_uppercase());
-            while let Some(&(at, next)) = chars.peek() {
-                let inside = next.is_alphanumeric() && !is_ideograph(next) || is_joined_mark(next);
-                // An apostrophe is a part of the word, whichever of them it is.
-                let apostrophe = matches!(next, '\'' | '\u{2019}') && text.get(at + next.len_utf8()..).is_some_and(starts_with_letter);
-                if !inside && !apostrophe {
-                    break;
-                }
-                if inside {
-                    fold(next, |c| hasher.push(c));
-                    capitals &= next.is_uppercase();
-                }
-                end = at + next.len_utf8();
-                chars.next();
+        match char {
+            '\n' => {
+                reader.opens = true;
+                reader.at += 1;
             }
-            capitals &= end - start > 2;
-            reader.word(start, end, &hasher, Shape::Word, capitals);
-        } else if char.is_numeric() {
-            let mut digits = 1_u64;
-            let mut end = start + char.len_utf8();
-            while let Some(&(at, next)) = chars.peek().filter(|(_, next)| next.is_numeric()) {
-                digits += 1;
-                end = at + next.len_utf8();
-                chars.next();
-            }
-            let hasher = Hasher { state: mix(SEED, digits.min(9)), stem: mix(SEED, 77), chars: 0 };
-            reader.word(start, end, &hasher, Shape::Number, false);
-        } else {
-            let mut run = 1_u64;
-            let mut end = start + char.len_utf8();
-            while let Some(&(at, _)) = chars.peek().filter(|(_, next)| *next == char) {
-                run += 1;
-                end = at + char.len_utf8();
-                chars.next();
-            }
-            reader.mark(start, end, char, run);
+            c if c.is_ascii_alphabetic() => reader.word(),
+            c if c.is_numeric() => reader.number(),
+            c if c.is_whitespace() || c.is_control() => reader.at += c.len_utf8(),
+            c if is_ideograph(c) => reader.ideograph(c),
+            c if c.is_alphabetic() || is_joined_mark(c) => reader.word(),
+            c => reader.mark(c),
         }
     }
-}
-
-fn starts_with_letter(rest: &str) -> bool {
-    rest.chars().next().is_some_and(char::is_alphabetic)
 }
 
 /// Marks that belong to the letter before them: accents, vowel signs of Indian scripts, Arabic marks.
@@ -197,53 +160,116 @@ fn is_joined_mark(char: char) -> bool {
 }
 
 struct Reader<'t> {
+    text: &'t str,
+    /// Byte that is read next.
+    at: usize,
     opens: bool,
     /// The mark that ends the quotation and where it began.
     quote: Option<(char, usize)>,
     into: &'t mut Vec<Token>,
 }
 
-impl Hasher {
-    fn of(first: char) -> Self {
-        let mut hasher = Self::new();
-        fold(first, |c| hasher.push(c));
-        hasher
-    }
-}
-
 impl Reader<'_> {
-    fn quoted(&mut self, at: usize) -> bool {
-        self.quote = self.quote.filter(|(_, since)| at - since <= QUOTE_BYTES_MAX);
+    fn peek(&self) -> Option<char> {
+        match self.text.as_bytes().get(self.at) {
+            Some(byte) if byte.is_ascii() => Some(char::from(*byte)),
+            Some(_) => self.text.get(self.at..).and_then(|rest| rest.chars().next()),
+            None => None,
+        }
+    }
+
+    fn quoted(&mut self) -> bool {
+        let at = self.at;
+        self.quote = self.quote.filter(|(_, since)| at.saturating_sub(*since) <= QUOTE_BYTES_MAX);
         self.quote.is_some()
     }
 
-    fn word(&mut self, start: usize, end: usize, hasher: &Hasher, shape: Shape, capitals: bool) {
-        let (hash, stem) = (hasher.finish(), mix(hasher.stem, 2));
-        self.push(start, end, hash, stem, shape, 0, capitals);
+    fn word(&mut self) {
+        let start = self.at;
+        let mut hasher = Hasher::new();
+        let mut capitals = true;
+        while let Some(next) = self.peek() {
+            let inside = if next.is_ascii() {
+                next.is_ascii_alphanumeric()
+            } else {
+                next.is_alphanumeric() && !is_ideograph(next) || is_joined_mark(next)
+            };
+            if inside {
+                fold(next, |c| hasher.push(c));
+                capitals &= next.is_uppercase();
+            } else if !self.is_apostrophe(next) {
+                break;
+            }
+            self.at += next.len_utf8();
+        }
+        capitals &= self.at - start > 2;
+        let hashes = (hasher.finish(), mix(hasher.stem, 2));
+        self.push(start, hashes, (Shape::Word, 0), capitals);
         self.opens = false;
     }
 
-    fn mark(&mut self, start: usize, end: usize, char: char, run: u64) {
+    /// An apostrophe is a part of the word, whichever of them it is.
+    fn is_apostrophe(&self, char: char) -> bool {
+        let after = || self.text.get(self.at + char.len_utf8()..).and_then(|rest| rest.chars().next());
+        matches!(char, '\'' | '\u{2019}') && after().is_some_and(char::is_alphabetic)
+    }
+
+    fn ideograph(&mut self, char: char) {
+        let start = self.at;
+        let mut hasher = Hasher::new();
+        hasher.push(char);
+        self.at += char.len_utf8();
+        let hashes = (hasher.finish(), mix(hasher.stem, 2));
+        self.push(start, hashes, (Shape::Ideograph, 0), false);
+        self.opens = false;
+    }
+
+    /// A number counts by its length alone.
+    fn number(&mut self) {
+        let start = self.at;
+        let mut digits = 0_u64;
+        while let Some(next) = self.peek().filter(|next| next.is_numeric()) {
+            digits += 1;
+            self.at += next.len_utf8();
+        }
+        let hashes = (mix(mix(SEED, digits.min(9)), 1), mix(mix(SEED, 77), 2));
+        self.push(start, hashes, (Shape::Number, 0), false);
+        self.opens = false;
+    }
+
+    fn mark(&mut self, char: char) {
+        let start = self.at;
+        let mut run = 0_u64;
+        while self.peek() == Some(char) {
+            run += 1;
+            self.at += char.len_utf8();
+        }
         let closes = self.quote.is_some_and(|(closing, _)| closing == char);
         if closes {
             self.quote = None;
         }
         let code = u64::from(u32::from(char));
         let mark = u8::try_from(u32::from(char)).unwrap_or(1);
-        let hash = mix(mix(SEED, code), run.min(4));
-        self.push(start, end, hash, mix(SEED, code), Shape::Mark, mark, false);
+        self.push(start, (mix(mix(SEED, code), run.min(4)), mix(SEED, code)), (Shape::Mark, mark), false);
         if !closes && self.quote.is_none() {
-            self.quote = closing_of(char).map(|closing| (closing, end));
+            self.quote = closing_of(char).map(|closing| (closing, self.at));
         }
-        let ends_sentence = matches!(char, '.' | '!' | '?' | ':' | ';' | '。' | '！' | '？' | '।' | '>' | ']' | '}' | '"' | '\'' | '|' | '#' | '*' | '-');
-        self.opens |= ends_sentence;
+        self.opens |= opens_after(char);
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a text is at most one record long")]
-    fn push(&mut self, start: usize, end: usize, hash: u64, stem: u64, shape: Shape, mark: u8, capitals: bool) {
-        let quoted = self.quoted(start);
-        let opens = self.opens;
-        self.into.push(Token { hash, stem, start: start as u32, end: end as u32, shape, mark, opens, quoted, capitals });
+    fn push(&mut self, start: usize, (hash, stem): (u64, u64), (shape, mark): (Shape, u8), capitals: bool) {
+        let quoted = self.quoted();
+        let (opens, end) = (self.opens, self.at as u32);
+        self.into.push(Token { hash, stem, start: start as u32, end, shape, mark, opens, quoted, capitals });
+    }
+}
+
+/// Marks after which something new begins.
+fn opens_after(char: char) -> bool {
+    match char {
+        '.' | '!' | '?' | ':' | ';' | '>' | ']' | '}' | '"' | '\'' | '|' | '#' | '*' | '-' => true,
+        _ => matches!(char, '\u{3002}' | '\u{ff01}' | '\u{ff1f}' | '\u{964}'),
     }
 }
 

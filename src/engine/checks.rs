@@ -36,11 +36,10 @@ impl Engine {
     fn check_scopes(&self, program: &Program, context: &Context<'_>, leaves: &Leaves<'_>, findings: &mut Vec<Finding>) {
         for (rule, check) in program.scopes().filter(|(rule, _)| rule.when.passes(context.event)) {
             let covered = leaves.iter().filter(|leaf| check.fields.iter().any(|glob| glob.covers(leaf.path)));
-            let mut exceeded =
-                covered.filter_map(|leaf| {
-                    let shown = |text: &str| mask_at(&program.scanner, leaf.path, text);
-                    Some((leaf.path, check.limit.exceeded(leaf.value, context.event, &shown)?))
-                });
+            let mut exceeded = covered.filter_map(|leaf| {
+                let shown = |text: &str| mask_at(&program.scanner, leaf.path, text);
+                Some((leaf.path, check.limit.exceeded(leaf.value, context.event, &shown)?))
+            });
             if let Some((path, why)) = exceeded.next() {
                 let summary = format!("`{path}` {why}");
                 let evidence = Evidence { summary, field: Some(path.to_owned()), ..Evidence::default() };

@@ -20,16 +20,15 @@ fn is_generic(id: &str) -> bool {
 /// away those that have none. A specific rule that would do less leaves the generic one its word.
 pub(super) fn settle(program: &Program, (event, path): (&Event<'_>, &str), text: &str, hits: &mut Vec<Hit>) {
     let is_wanted = |hit: &Hit, generic: bool| {
-        let of_rule = program.match_rule(hit.rule).filter(|(rule, check)| check.secret && is_generic(&rule.id) == generic);
+        let of_rule =
+            program.match_rule(hit.rule).filter(|(rule, check)| check.secret && is_generic(&rule.id) == generic);
         of_rule.map(|(rule, _)| rule)
     };
     if !hits.iter().any(|hit| is_wanted(hit, true).is_some()) {
         return;
     }
-    let specific: Vec<(&Rule, Vec<Range<usize>>)> = hits
-        .iter()
-        .filter_map(|hit| Some((is_wanted(hit, false)?, cores(program, hit, text))))
-        .collect();
+    let specific: Vec<(&Rule, Vec<Range<usize>>)> =
+        hits.iter().filter_map(|hit| Some((is_wanted(hit, false)?, cores(program, hit, text)))).collect();
     hits.retain_mut(|hit| {
         let Some(generic) = is_wanted(hit, true) else { return true };
         let yields = |rule: &Rule| {

@@ -8,13 +8,16 @@
 //! The names of sessions and tenants are not masked: they are what halts and orders are given by, and
 //! must mean the same to everybody.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+
+use aho_corasick::AhoCorasick;
 
 use super::keyed::Keyed;
 use super::unescape::Unescaped;
 use crate::finding::Evidence;
 use crate::limits::{DEAD_LETTER_BYTES_MAX, SECRET_BYTES_MAX};
-use crate::scan::Scanner;
+use crate::scan::{Scanner, decode_base64};
 use crate::text::Layers;
 
 /// How much of a secret is shown at most, and at most a quarter of it.
@@ -25,6 +28,10 @@ const REST: &str = "…";
 const PEM_HEAD_BYTES: usize = 400;
 /// What the head of a private key in PEM says.
 const PEM_HEAD: &str = "PRIVATE KEY";
+/// Shortest run of base64 that is decoded, in characters.
+const BASE64_CHARS_MIN: usize = 16;
+/// Shortest secret that is looked for where no rule sees it, in bytes: a shorter one may be a word.
+const AGAIN_BYTES_MIN: usize = 8;
 /// Shortest piece of a secret that must not be given as a reason, in bytes.
 const PIECE_BYTES_MIN: usize = 4;
 
@@ -98,9 +105,38 @@ pub(super) fn secrets_of(scanner: &Scanner, layers: &Layers<'_>) -> Vec<Range<us
         let whole = |range| layer.original_range(to_its_end(layer.text(), range));
         scanner.secrets(layer.text()).into_iter().map(whole).collect()
     };
+    let original = layers.folded().layer().original();
     let mut ranges: Vec<Range<usize>> = layers.iter().flat_map(of_layer).collect();
+    ranges.extend(in_base64(scanner, original));
+    ranges.extend(again(original, &ranges));
     ranges.sort_unstable_by_key(|range| (range.start, range.end));
     ranges
+}
+
+/// Runs of base64 that decode to a text with a secret in it. The layers leave out what does not read like
+/// a text, and a lone token does not.
+fn in_base64(scanner: &Scanner, text: &str) -> Vec<Range<usize>> {
+    let is_code = |char: char| char.is_ascii_alphanumeric() || "+/-_=".contains(char);
+    let mut at = 0;
+    let mut found = Vec::new();
+    for piece in text.split_inclusive(|char| !is_code(char)) {
+        let run = piece.trim_end_matches(|char| !is_code(char));
+        if run.len() >= BASE64_CHARS_MIN {
+            let decoded = decode_base64(run).and_then(|bytes| String::from_utf8(bytes).ok());
+            let holds_secret = decoded.is_some_and(|decoded| !scanner.secrets(&decoded).is_empty());
+            found.extend(holds_secret.then(|| at..at + run.len()));
+        }
+        at += piece.len();
+    }
+    found
+}
+
+/// The other places where what is secret stands: a rule may know it in one place and not in the next.
+fn again(text: &str, secrets: &[Range<usize>]) -> Vec<Range<usize>> {
+    let values = secrets.iter().filter_map(|range| text.get(range.clone()));
+    let values: BTreeSet<&str> = values.filter(|value| value.len() >= AGAIN_BYTES_MIN).collect();
+    let found = (!values.is_empty()).then(|| AhoCorasick::new(&values).ok()).flatten();
+    found.map(|found| found.find_iter(text).map(|place| place.range()).collect()).unwrap_or_default()
 }
 
 /// The same for a field, whose key may say what its value is.

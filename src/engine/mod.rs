@@ -15,6 +15,8 @@ mod keys;
 mod malformed;
 mod masks;
 mod program;
+#[cfg(test)]
+mod secret_tests;
 mod selftest;
 mod sessions;
 mod stream;

@@ -210,7 +210,8 @@ impl Engine {
                 continue;
             }
             let probability = Probability::of(score.probability());
-            let summary = format!("several turns up to `{}` together read like an attack, score {probability}", ends.path);
+            let summary =
+                format!("several turns up to `{}` together read like an attack, score {probability}", ends.path);
             let found = (summary, Some(probability));
             findings.push(self.joint_finding(program, context, rule, found, (&joined, &(0..joined.len())), ends));
         }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{generic, masks};
 use super::{Context, Engine, Program};
+use super::{generic, masks};
 use crate::classify::{Head, Model, Score};
 use crate::event::{Event, Kind, LeafValue, Leaves};
 use crate::finding::{Evidence, Finding, Probability};
@@ -191,11 +191,24 @@ fn hidden(layer: &Layer<'_>, score: Score) -> Score {
 /// Whether a way of writing is hardly ever used but to keep a text from being read.
 fn hides(transform: &Transform) -> bool {
     use Transform::{
-        Atbash, Base32, Base64, Binary, Caesar, Decimal, Hex, Leetspeak, Morse, Reversed, Rot13, Selectors, Spaced, Tags,
+        Atbash, Base32, Base64, Binary, Caesar, Decimal, Hex, Leetspeak, Morse, Reversed, Rot13, Selectors, Spaced,
+        Tags,
     };
     matches!(
         transform,
-        Tags | Selectors | Leetspeak | Spaced | Base64 | Base32 | Hex | Rot13 | Caesar | Atbash | Morse | Binary | Decimal | Reversed
+        Tags | Selectors
+            | Leetspeak
+            | Spaced
+            | Base64
+            | Base32
+            | Hex
+            | Rot13
+            | Caesar
+            | Atbash
+            | Morse
+            | Binary
+            | Decimal
+            | Reversed
     )
 }
 

@@ -19,6 +19,7 @@ use regex::Regex;
 use crate::rules::{MatchCheck, Proof};
 use crate::text::View;
 use shape::Shape;
+pub use validators::decode_base64;
 
 /// Above this many patterns the automaton is not laid out as a full table: that would take more memory
 /// than the caches hold, and be slower than the compact form.

@@ -37,7 +37,8 @@ fn is_near(words: &[String], text: &str, start: usize, secret: usize) -> bool {
     words.iter().any(|word| {
         let word: Vec<char> = word.chars().collect();
         let begins = |at: usize| {
-            let before = at.checked_sub(1).and_then(|before| window.get(before)).filter(|char| char.is_ascii_alphabetic());
+            let before =
+                at.checked_sub(1).and_then(|before| window.get(before)).filter(|char| char.is_ascii_alphabetic());
             let is_capital = window.get(at).is_some_and(|char| char.is_uppercase());
             before.is_none_or(|before| before.is_ascii_lowercase() && is_capital)
         };

@@ -14,8 +14,9 @@ use super::words::is_words;
 use crate::rules::Validator;
 
 /// Base64 with or without its padding.
-const LENIENT: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireNone).with_decode_allow_trailing_bits(true);
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+    .with_decode_allow_trailing_bits(true);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
 
 /// A letter and a sign are mixed; so many letters without one are, too.
@@ -49,22 +50,23 @@ pub(super) fn passes(validator: Validator, value: &str) -> bool {
     }
 }
 
-/// Base64 of either alphabet.
-fn decode(text: &str) -> Option<Vec<u8>> {
+/// The bytes of base64 of either alphabet, with or without padding; `None` where it is none.
+#[must_use]
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let standard = text.replace('-', "+").replace('_', "/");
     BASE64.decode(standard.trim_end_matches('=')).ok()
 }
 
 /// The first part decodes to a JSON object that names an algorithm.
 fn is_jwt(value: &str) -> bool {
-    let head = value.split('.').next().and_then(decode);
+    let head = value.split('.').next().and_then(decode_base64);
     let object = head.and_then(|head| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&head).ok());
     object.is_some_and(|object| object.contains_key("alg"))
 }
 
 /// Base64 of a name, a colon and a password, nine tenths of it printable, and not both of them words.
 fn is_basic_auth(value: &str) -> bool {
-    let Some(bytes) = decode(value) else { return false };
+    let Some(bytes) = decode_base64(value) else { return false };
     let printable = bytes.iter().filter(|byte| (32..127).contains(*byte)).count();
     if printable * 10 < bytes.len() * 9 {
         return false;
@@ -109,7 +111,8 @@ fn is_luhn(value: &str) -> bool {
         return false;
     }
     let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
-    let sum: u32 = digits(value).rev().enumerate().map(|(n, digit)| if n % 2 == 1 { doubled(digit) } else { digit }).sum();
+    let sum: u32 =
+        digits(value).rev().enumerate().map(|(n, digit)| if n % 2 == 1 { doubled(digit) } else { digit }).sum();
     sum.is_multiple_of(10)
 }
 
@@ -132,7 +135,9 @@ fn is_iban(value: &str) -> bool {
 /// The scheme of GitHub's and npm's tokens.
 fn is_crc32(value: &str) -> bool {
     let Some((_, body)) = value.split_once('_') else { return false };
-    let Some((payload, check)) = body.len().checked_sub(6).and_then(|at| body.split_at_checked(at)) else { return false };
+    let Some((payload, check)) = body.len().checked_sub(6).and_then(|at| body.split_at_checked(at)) else {
+        return false;
+    };
     let wanted = check.bytes().try_fold(0_u64, |sum, byte| {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',

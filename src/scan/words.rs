@@ -268,19 +268,59 @@ mod tests {
     #[test]
     fn words_are_told_from_secrets() {
         let words = [
-            "", "  ", "change-me-now", "your_key_here", "<the token>", "${APP_TOKEN}", "{{ .Values.token }}", "$APP_TOKEN",
-            "%APP_TOKEN%", "#{AppToken}", "%(token)s", "{token}", "process.env.TOKEN", "fetchToken(user, 3)", "os.getenv(x",
-            "THE_TOKEN_NAME", "/etc/app/private", "./keys/app", "~/keys", "https://app.invalid/x", "arn:aws:x:y", "id_rsa.pem",
-            "zzzzzzzzzzzz", "ababababababababab", "9876543210", "abcdefghijkl", "aaaa1111bbbb2222", "admin", "Admin123",
-            "secretToken", "mySecretPassword", "APIKey", "app-service-account", "net.invalid.SecurityProvider",
-            "highEntropyIsNotThis", "wonderful-weather-today", "passwordForTheDoor", "hunter22",
+            "",
+            "  ",
+            "change-me-now",
+            "your_key_here",
+            "<the token>",
+            "${APP_TOKEN}",
+            "{{ .Values.token }}",
+            "$APP_TOKEN",
+            "%APP_TOKEN%",
+            "#{AppToken}",
+            "%(token)s",
+            "{token}",
+            "process.env.TOKEN",
+            "fetchToken(user, 3)",
+            "os.getenv(x",
+            "THE_TOKEN_NAME",
+            "/etc/app/private",
+            "./keys/app",
+            "~/keys",
+            "https://app.invalid/x",
+            "arn:aws:x:y",
+            "id_rsa.pem",
+            "zzzzzzzzzzzz",
+            "ababababababababab",
+            "9876543210",
+            "abcdefghijkl",
+            "aaaa1111bbbb2222",
+            "admin",
+            "Admin123",
+            "secretToken",
+            "mySecretPassword",
+            "APIKey",
+            "app-service-account",
+            "net.invalid.SecurityProvider",
+            "highEntropyIsNotThis",
+            "wonderful-weather-today",
+            "passwordForTheDoor",
+            "hunter22",
         ];
         for text in words {
             assert!(is_words(text), "{text}");
         }
         let secrets = [
-            "v9Kq2Zt7Lw4Xr8Bn", "t4Rq!8vLz#2m", "4f1d9c27-b3e8-4a05-9c6e-7d21f08a53b9", "xqzvkjwpbhtrmfdy", "kz7wq2mx9d",
-            "/q9Tz4LxW7vKb2Rm8YcJp3HdNf6GsQa1", "N7_4QZ8X2_KV9", "Winter2031!", "Zq8vT2mLx7Rk4Wd9Yb3N", "w4terf4llZ",
+            "v9Kq2Zt7Lw4Xr8Bn",
+            "t4Rq!8vLz#2m",
+            "4f1d9c27-b3e8-4a05-9c6e-7d21f08a53b9",
+            "xqzvkjwpbhtrmfdy",
+            "kz7wq2mx9d",
+            "/q9Tz4LxW7vKb2Rm8YcJp3HdNf6GsQa1",
+            "N7_4QZ8X2_KV9",
+            "Winter2031!",
+            "Zq8vT2mLx7Rk4Wd9Yb3N",
+            "w4terf4llZ",
         ];
         for text in secrets {
             assert!(!is_words(text), "{text}");
@@ -290,8 +330,19 @@ mod tests {
     #[test]
     fn ordered_characters_are_counted() {
         let rows = [
-            ("", 0), ("a", 0), ("abc", 0), ("abcd", 4), ("abcd1", 4), ("dcba", 4), ("zzzz", 4), ("7890123", 7), ("3210987", 7),
-            ("abcddddd", 9), ("aabbccdd", 0), ("abcd4321!!!!", 12), ("acegikmo", 0),
+            ("", 0),
+            ("a", 0),
+            ("abc", 0),
+            ("abcd", 4),
+            ("abcd1", 4),
+            ("dcba", 4),
+            ("zzzz", 4),
+            ("7890123", 7),
+            ("3210987", 7),
+            ("abcddddd", 9),
+            ("aabbccdd", 0),
+            ("abcd4321!!!!", 12),
+            ("acegikmo", 0),
         ];
         for (text, count) in rows {
             assert_eq!(ordered_chars(text), count, "{text}");

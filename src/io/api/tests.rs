@@ -1,6 +1,7 @@
 //! The control API over a real loopback connection: every route's good answer and each of its errors.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,6 +29,12 @@ pub(super) struct Setup {
 
 pub(super) const PLAIN: fn() -> Setup =
     || Setup { fleet: Fleet::new(vec![]), ready: true, takes_events: true, broken_log: false };
+
+/// The built-in rules, compiled once for all tests.
+static PROGRAM: LazyLock<Arc<Program>> = LazyLock::new(|| {
+    let rules = crate::rules::load(&rule_files::built_in()).expect("good rules");
+    Arc::new(Program::new(Arc::new(rules)).expect("compiles"))
+});
 
 pub(super) struct Place {
     address: SocketAddr,
@@ -72,8 +79,7 @@ impl Place {
             (true, true) => Ingest::Kafka(refusing(), "agent-events".into()),
             (true, false) => Ingest::Local(ledger.clone()),
         };
-        let rules = crate::rules::load(&rule_files::built_in()).expect("good rules");
-        let program = Arc::new(Program::new(Arc::new(rules)).expect("compiles"));
+        let program = PROGRAM.clone();
         let api = Api {
             orders: Orders::new(orders_ledger, halts.clone(), setup.fleet.clone(), metrics.clone()),
             halts: halts.clone(),
