@@ -46,7 +46,11 @@ const HOSTILE: [(&str, &str); 22] = [
 
 fn main() {
     let program = load_rules(&[]).expect("the built-in packs are good");
-    println!("{:18} {}   ns a byte, and the last over the first", "", LENGTHS.map(|l| format!("{:>8}", l >> 10)).join(" "));
+    println!(
+        "{:18} {}   ns a byte, and the last over the first",
+        "",
+        LENGTHS.map(|l| format!("{:>8}", l >> 10)).join(" ")
+    );
     for (name, piece) in HOSTILE {
         let times = LENGTHS.map(|length| {
             let json = event(&piece.repeat(length / piece.len()));

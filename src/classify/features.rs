@@ -83,7 +83,17 @@ impl Extractor {
     /// Gives every feature of the text with the position of the token that it ends at, in order.
     pub fn extract(&mut self, tokens: &[Token], concepts: &[Concepts], mut give: impl FnMut(usize, Kind, u64)) {
         self.begin(tokens.len());
-        let none = Token { hash: 0, stem: 0, start: 0, end: 0, shape: Shape::Mark, mark: 0, opens: true, quoted: false, capitals: false };
+        let none = Token {
+            hash: 0,
+            stem: 0,
+            start: 0,
+            end: 0,
+            shape: Shape::Mark,
+            mark: 0,
+            opens: true,
+            quoted: false,
+            capitals: false,
+        };
         let (mut before, mut before_that) = (none, none);
         for (n, (token, own)) in tokens.iter().zip(concepts).enumerate() {
             let position = self.epoch + u32::try_from(n).unwrap_or(u32::MAX / 4);

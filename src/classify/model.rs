@@ -204,10 +204,13 @@ impl Model {
         let concept = concepts.get(n).and_then(|c| c.first()).filter(|c| **c > 0);
         let name = concept.and_then(|c| self.lexicon.names().get(usize::from(*c) - 1));
         match (kind, name) {
-            (Kind::Word | Kind::WordPair | Kind::WordSkip | Kind::WordTriple | Kind::Stem | Kind::WordOpens, _) | (_, None) => {
+            (Kind::Word | Kind::WordPair | Kind::WordSkip | Kind::WordTriple | Kind::Stem | Kind::WordOpens, _)
+            | (_, None) => {
                 format!("`{words}`")
             }
-            (Kind::ConceptPair | Kind::ConceptNext | Kind::ConceptTriple, Some(name)) => format!("`{words}` as {name} after others"),
+            (Kind::ConceptPair | Kind::ConceptNext | Kind::ConceptTriple, Some(name)) => {
+                format!("`{words}` as {name} after others")
+            }
             (_, Some(name)) => format!("`{words}` as {name}"),
         }
     }

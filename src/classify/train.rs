@@ -7,7 +7,9 @@
 
 use super::features::{Extractor, SLOT_BITS, slot};
 use super::lexicon::{Concepts, Lexicon, Memo};
-use super::model::{FEATURES_MIN, HEADS, Head, Model, TEXT_WEIGHT, TOKENS_MAX, accumulate, for_windows, text_features, window_mean};
+use super::model::{
+    FEATURES_MIN, HEADS, Head, Model, TEXT_WEIGHT, TOKENS_MAX, accumulate, for_windows, text_features, window_mean,
+};
 use super::tokens::{mix, tokenize};
 
 /// One labelled text.
@@ -204,7 +206,8 @@ impl Trainer {
         let start = |n: usize| sample.starts.get(n).copied().unwrap_or(0) as usize;
         let slots = sample.slots.get(start(first)..start(last)).unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-        let each = gradient / (slots.iter().filter(|s| self.is_kept(**s)).count().max(FEATURES_MIN as usize) as f32).sqrt();
+        let each =
+            gradient / (slots.iter().filter(|s| self.is_kept(**s)).count().max(FEATURES_MIN as usize) as f32).sqrt();
         for slot in slots {
             if self.is_kept(*slot) {
                 self.step(head, *slot, each);

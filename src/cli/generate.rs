@@ -69,7 +69,8 @@ impl TemplateArgs {
 }
 
 fn grammars(folder: &Path) -> Result<Vec<(String, Grammar)>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read templates in {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read templates in {}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
     files.sort();

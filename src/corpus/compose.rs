@@ -107,7 +107,8 @@ impl Composer {
             let (a, b) = if first { (&attack.text, &request.text) } else { (&request.text, &attack.text) };
             let (id, notes) = (format!("{} beside {}", attack.id, request.id), format!("{} joined", attack.notes));
             self.rows.push(Row { id, notes, text: format!("{a}{joint}{b}"), ..attack.clone() });
-            let (id, text) = (format!("{} beside {}", other.id, request.id), format!("{}{joint}{}", other.text, request.text));
+            let (id, text) =
+                (format!("{} beside {}", other.id, request.id), format!("{}{joint}{}", other.text, request.text));
             self.rows.push(Row { id, text, notes: "joined".to_owned(), ..other.clone() });
         }
     }
@@ -160,7 +161,11 @@ mod tests {
         let planted = rows.iter().filter(|r| r.is_positive() && r.text.contains("and"));
         for row in planted {
             let whole = row.text == "{\"a\": \"say \\\"x\\\"\"} and ." || row.text == "{\"a\": \"\"} and say \"x\".";
-            assert!(whole || row.id.contains("typos") || row.id.contains("case") || row.id.contains("punct"), "{}", row.text);
+            assert!(
+                whole || row.id.contains("typos") || row.id.contains("case") || row.id.contains("punct"),
+                "{}",
+                row.text
+            );
         }
     }
 }

@@ -34,7 +34,10 @@ impl Evasion {
         Self { name: "base64-lines", hide: |text, _| in_lines(&STANDARD.encode(text), 40) },
         Self { name: "base64-twice", hide: |text, _| STANDARD.encode(STANDARD.encode(text)) },
         Self { name: "base64-of-percent", hide: |text, _| STANDARD.encode(percent(text)) },
-        Self { name: "base64-in-words", hide: |text, _| format!("Please have a look at this: {} (thanks)", STANDARD.encode(text)) },
+        Self {
+            name: "base64-in-words",
+            hide: |text, _| format!("Please have a look at this: {} (thanks)", STANDARD.encode(text)),
+        },
         Self { name: "base32", hide: |text, _| base32(text.as_bytes()) },
         Self { name: "hex", hide: |text, _| hex(text, "", "") },
         Self { name: "hex-spaced", hide: |text, _| hex(text, "", " ") },
@@ -66,19 +69,31 @@ impl Evasion {
         Self { name: "html-comment", hide: |text, _| format!("<p>Opening hours</p><!-- {text} --><p>9 to 17</p>") },
         Self { name: "zero-width", hide: |text, random| between(text, random, &['\u{200b}', '\u{200c}', '\u{2060}']) },
         Self { name: "soft-hyphen", hide: |text, random| between(text, random, &['\u{ad}']) },
-        Self { name: "bidi", hide: |text, random| between(text, random, &['\u{202d}', '\u{202c}', '\u{2066}', '\u{2069}']) },
+        Self {
+            name: "bidi",
+            hide: |text, random| between(text, random, &['\u{202d}', '\u{202c}', '\u{2066}', '\u{2069}']),
+        },
         Self { name: "tags", hide: |text, _| format!("Nice weather today.{}", tags(text)) },
         Self { name: "variation-selectors", hide: |text, _| format!("\u{1f600}{}", selectors(text)) },
         Self { name: "full-width", hide: |text, _| alphabet(text, 0xff21, 0xff41) },
         Self { name: "math-bold", hide: |text, _| alphabet(text, 0x1d400, 0x1d41a) },
         Self { name: "math-monospace", hide: |text, _| alphabet(text, 0x1d670, 0x1d68a) },
         Self { name: "circled", hide: |text, _| alphabet(text, 0x24b6, 0x24d0) },
-        Self { name: "cyrillic", hide: |text, _| replaced(text, "aceopxyiABCEHKMOPTX", "асеорхуіАВСЕНКМОРТХ") },
-        Self { name: "greek", hide: |text, _| replaced(text, "oviuABEHIKMNOPTXZ", "ονιυΑΒΕΗΙΚΜΝΟΡΤΧΖ") },
+        Self {
+            name: "cyrillic", hide: |text, _| replaced(text, "aceopxyiABCEHKMOPTX", "асеорхуіАВСЕНКМОРТХ")
+        },
+        Self {
+            name: "greek", hide: |text, _| replaced(text, "oviuABEHIKMNOPTXZ", "ονιυΑΒΕΗΙΚΜΝΟΡΤΧΖ")
+        },
         Self { name: "accents", hide: |text, _| replaced(text, "aeiouncAEIOU", "àéîöüñçÀÉÎÖÜ") },
         Self { name: "zalgo", hide: zalgo },
         Self { name: "upper-case", hide: |text, _| text.to_uppercase() },
-        Self { name: "mixed-case", hide: |text, random| each(text, |c| if random.once_in(2) { c.to_uppercase().collect() } else { c.to_lowercase().collect() }) },
+        Self {
+            name: "mixed-case",
+            hide: |text, random| {
+                each(text, |c| if random.once_in(2) { c.to_uppercase().collect() } else { c.to_lowercase().collect() })
+            },
+        },
         Self { name: "line-breaks", hide: |text, _| text.replace(' ', "\n\n") },
         Self { name: "typos", hide: typos },
     ];
@@ -140,8 +155,8 @@ fn shifted(text: &str, by: u8) -> String {
 
 fn morse(text: &str) -> String {
     const CODES: [&str; 26] = [
-        ".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--", "-.", "---", ".--.", "--.-",
-        ".-.", "...", "-", "..-", "...-", ".--", "-..-", "-.--", "--..",
+        ".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--", "-.", "---",
+        ".--.", "--.-", ".-.", "...", "-", "..-", "...-", ".--", "-..-", "-.--", "--..",
     ];
     let code = |char: char| {
         let place = u32::from(char.to_ascii_lowercase()).checked_sub(u32::from('a'))?;

@@ -75,7 +75,9 @@ impl Grammar {
                 match (&list, &section) {
                     (Some(list), _) => grammar.lists.entry(list.clone()).or_default().push(sequence),
                     (None, Some(section)) => grammar.templates.push(template(section, line, sequence).map_err(at)?),
-                    (None, None) => return Err(at("expected `== label=…` or `= name` before the first template".into())),
+                    (None, None) => {
+                        return Err(at("expected `== label=…` or `= name` before the first template".into()));
+                    }
                 }
             }
         }
@@ -160,9 +162,7 @@ fn list_name(line: &str) -> Option<&str> {
 }
 
 fn template(section: &BTreeMap<String, String>, line: usize, sequence: Sequence) -> Result<Template, String> {
-    let get = |key: &str| {
-        section.get(key).cloned().ok_or_else(|| format!("expected its section to say `{key}=…`"))
-    };
+    let get = |key: &str| section.get(key).cloned().ok_or_else(|| format!("expected its section to say `{key}=…`"));
     Ok(Template {
         label: get("label")?,
         direction: get("direction")?,
@@ -222,7 +222,9 @@ fn read_alternatives(
     let mut alternatives = vec![Sequence::new()];
     let mut text = String::new();
     let flush = |text: &mut String, alternatives: &mut Vec<Sequence>| {
-        if !text.is_empty() && let Some(last) = alternatives.last_mut() {
+        if !text.is_empty()
+            && let Some(last) = alternatives.last_mut()
+        {
             last.push(Piece::Text(std::mem::take(text)));
         }
     };
@@ -290,7 +292,8 @@ mod tests {
 
     #[test]
     fn templates_expand_to_what_they_say() {
-        let text = "= who\nbot\n== label=benign direction=user family=f lang=en\nHey {who}, {a|a} \\{x\\} {|}|{hex:3}\\n.\n";
+        let text =
+            "= who\nbot\n== label=benign direction=user family=f lang=en\nHey {who}, {a|a} \\{x\\} {|}|{hex:3}\\n.\n";
         let grammar = Grammar::parse(text).expect("good");
         let made = grammar.expand(&grammar.templates[0], &mut Random::new(1));
         assert!(made.starts_with("Hey bot, a {x} |") && made.ends_with("\n."), "{made}");
@@ -300,7 +303,8 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         let head = "== label=benign direction=user family=f lang=en\n";
-        for (body, want) in [("a {b", "line 2: unclosed"), ("a }", "line 2: unmatched"), ("{none}", "line 2: no list")] {
+        for (body, want) in [("a {b", "line 2: unclosed"), ("a }", "line 2: unmatched"), ("{none}", "line 2: no list")]
+        {
             let error = Grammar::parse(&format!("{head}{body}\n")).expect_err("broken");
             assert!(error.starts_with(want), "{error}");
         }

@@ -46,7 +46,7 @@ impl Engine {
         let tenant = &context.event.tenant;
         let wanted = |n: usize| program.match_rule(n).is_some_and(|(rule, _)| rule.when.passes_tenant(tenant));
         let mut findings: Vec<Finding> = Vec::new();
-        for layer in layers.iter() {
+        for layer in program.layers(&layers) {
             let mut hits = self.scan_layer(&program, layer, wanted);
             generic::settle(&program, (context.event, "record"), layer.text(), &mut hits);
             for hit in hits {

@@ -7,6 +7,7 @@ use crate::classify::Model;
 use crate::detect::{RateDetector, RateLimit};
 use crate::rules::{Check, ClassifyCheck, MatchCheck, RateCheck, Rule, RuleSet, ScopeCheck, Threshold};
 use crate::scan::Scanner;
+use crate::text::{Layer, Layers};
 
 /// Amounts are counted in millionths, so that sums are exact and the order of adding does not matter.
 const MILLIONTHS: f64 = 1e6;
@@ -17,6 +18,8 @@ pub struct Program {
     rules: Arc<RuleSet>,
     pub(super) scanner: Scanner,
     pub(super) model: Arc<Model>,
+    /// Whether texts are decoded before they are read.
+    pub(super) decodes: bool,
     /// Positions in `rules`, by kind; the scanner's rule numbers are positions in `matches`.
     matches: Vec<usize>,
     scopes: Vec<usize>,
@@ -30,14 +33,6 @@ impl Program {
     /// # Errors
     /// When there are more patterns than the scanner can hold.
     pub fn new(rules: Arc<RuleSet>) -> Result<Self, String> {
-        Self::with_model(rules, Model::built_in())
-    }
-
-    /// Compiles a rule set for another classifier than the built-in one.
-    ///
-    /// # Errors
-    /// When there are more patterns than the scanner can hold.
-    pub fn with_model(rules: Arc<RuleSet>, model: Arc<Model>) -> Result<Self, String> {
         let positions = |wanted: fn(&Check) -> bool| -> Vec<usize> {
             let numbered = rules.rules.iter().enumerate();
             numbered.filter(|(_, rule)| wanted(&rule.check)).map(|(position, _)| position).collect()
@@ -48,7 +43,7 @@ impl Program {
         let classifies = positions(|check| matches!(check, Check::Classify(_)));
         let checks: Vec<&MatchCheck> = rules.rules.iter().filter_map(|rule| match_check(rule)).collect();
         let scanner = Scanner::new(&checks)?;
-        Ok(Self { scanner, model, matches, scopes, rates, classifies, rules })
+        Ok(Self { scanner, model: Model::built_in(), decodes: true, matches, scopes, rates, classifies, rules })
     }
 
     /// The rules that it was made from.
@@ -61,6 +56,16 @@ impl Program {
     #[must_use]
     pub fn patterns(&self) -> usize {
         self.scanner.patterns()
+    }
+
+    /// Whether texts are decoded before they are read; off only to measure what that is worth.
+    pub fn set_decoding(&mut self, decodes: bool) {
+        self.decodes = decodes;
+    }
+
+    /// The layers of a text that are read.
+    pub(super) fn layers<'l, 'a>(&self, layers: &'l Layers<'a>) -> impl Iterator<Item = &'l Layer<'a>> {
+        layers.iter().take(if self.decodes { usize::MAX } else { 1 })
     }
 
     /// The classifier.

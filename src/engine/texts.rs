@@ -13,7 +13,7 @@ use crate::scan::Hit;
 use crate::text::{Layer, Layers, Transform};
 
 /// What a text must be scored for less when it had to be decoded first: nobody hides honest text.
-const HIDDEN_LOGIT: f32 = 1.0;
+const HIDDEN_LOGIT: f32 = 0.5;
 
 impl Engine {
     pub(super) fn check_texts(
@@ -43,7 +43,7 @@ impl Engine {
     ) {
         let layers = Layers::of(text);
         let wanted = |n: usize| program.match_rule(n).is_some_and(|rule| looks_at(rule, context.event, path));
-        for layer in layers.iter() {
+        for layer in program.layers(&layers) {
             let mut hits = self.scan_layer(program, layer, wanted);
             generic::settle(program, (context.event, path), layer.text(), &mut hits);
             for hit in hits {
@@ -52,7 +52,7 @@ impl Engine {
         }
         let wanted = |(rule, check): &(&Rule, &ClassifyCheck)| scores(rule, check, context.event, path);
         if program.classifies().any(|one| wanted(&one)) {
-            for layer in layers.iter() {
+            for layer in program.layers(&layers) {
                 program.model.read(scored_text(layer), &mut self.classifier);
                 for (rule, check) in program.classifies().filter(wanted) {
                     self.check_score(program, context, path, (rule, check), (&layers, layer), findings);

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn keywords_are_long_enough_to_spare_something() {
-        let rows = [("Q~", false), ("ab", true), ("abc", false), ("~", true), (" ab", false), ("a b", false), ("密码", true)];
+        let rows =
+            [("Q~", false), ("ab", true), ("abc", false), ("~", true), (" ab", false), ("a b", false), ("密码", true)];
         for (keyword, want) in rows {
             assert_eq!(is_short(keyword), want, "{keyword}");
         }

@@ -206,10 +206,7 @@ impl RuleCheck {
 
 /// The matches of a regex, each with its first group that took part, or else itself. Groups cost time,
 /// so a regex without any is not asked for them.
-fn matches_of<'c>(
-    regex: &'c Regex,
-    text: &'c str,
-) -> Box<dyn Iterator<Item = (Range<usize>, Range<usize>)> + 'c> {
+fn matches_of<'c>(regex: &'c Regex, text: &'c str) -> Box<dyn Iterator<Item = (Range<usize>, Range<usize>)> + 'c> {
     if regex.captures_len() == 1 {
         return Box::new(regex.find_iter(text).map(|found| (found.range(), found.range())));
     }

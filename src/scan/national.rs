@@ -3,7 +3,8 @@
 /// Luhn's sum over 8 to 11 digits that are not all alike: Canadian SIN, Swedish personnummer.
 pub(super) fn is_luhn_short(value: &str) -> bool {
     let digits = digits(value);
-    let sum: u32 = digits.iter().rev().enumerate().map(|(n, d)| if n % 2 == 1 { d * 2 / 10 + d * 2 % 10 } else { *d }).sum();
+    let sum: u32 =
+        digits.iter().rev().enumerate().map(|(n, d)| if n % 2 == 1 { d * 2 / 10 + d * 2 % 10 } else { *d }).sum();
     (8..=11).contains(&digits.len()) && !all_alike(&digits) && sum.is_multiple_of(10)
 }
 

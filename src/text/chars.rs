@@ -4,6 +4,7 @@
 //! accents stay: they are part of how a language is written.
 
 use std::iter::once;
+use std::ops::Range;
 
 use unicode_normalization::char::canonical_combining_class;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
@@ -174,6 +175,37 @@ pub(super) fn is_word(char: char) -> bool {
         | '\u{55a}'..='\u{55f}' | '\u{589}' | '\u{5be}' | '\u{60c}' | '\u{61b}' | '\u{61f}' | '\u{964}' | '\u{965}'
         | '\u{ff00}'..='\u{ff0f}' | '\u{ff1a}'..='\u{ff20}' | '\u{ff3b}'..='\u{ff40}' | '\u{ff5b}'..='\u{ff65}'
         | '\u{1f000}'..='\u{1faff}' | '\u{e000}'..='\u{f8ff}' | '\u{fffc}' | '\u{fffd}')
+}
+
+/// The next word from a place on.
+pub(super) fn next_word(text: &str, mut at: usize) -> Option<Range<usize>> {
+    loop {
+        let (width, word) = word_char(text, at)?;
+        if word {
+            break;
+        }
+        at += width;
+    }
+    let start = at;
+    while let Some((width, true)) = word_char(text, at) {
+        at += width;
+    }
+    Some(start..at)
+}
+
+/// How long the character at a place is, and whether it is part of a word.
+#[inline]
+fn word_char(text: &str, at: usize) -> Option<(usize, bool)> {
+    let byte = text.as_bytes().get(at)?;
+    if byte.is_ascii() {
+        return Some((1, byte.is_ascii_alphanumeric()));
+    }
+    if matches!(byte, 0xd0 | 0xd1) {
+        // The first half of Cyrillic, all of it letters.
+        return Some((2, true));
+    }
+    let char = text.get(at..)?.chars().next()?;
+    Some((char.len_utf8(), is_word(char)))
 }
 
 /// Whether letters of this script can look like Latin ones.

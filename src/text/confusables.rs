@@ -3,7 +3,9 @@
 //! They become Latin letters only where a word mixes scripts, or where it is made of look-alikes alone
 //! in a text that is otherwise Latin: Russian and Greek text stays what it is.
 
-use super::chars::{is_latin, is_word};
+use std::ops::Range;
+
+use super::chars::{is_latin, next_word};
 use super::map::{Map, Writer};
 
 /// How far a letter looks like its Latin one.
@@ -27,46 +29,34 @@ struct Word {
 
 /// Replaces look-alikes; `None` where there is nothing to replace.
 pub(super) fn fold(text: &str) -> Option<(String, Map)> {
-    let (mut latin_words, mut foreign_words, mut any) = (0_usize, 0_usize, false);
-    for (_, word) in words(text) {
-        let word = look(word);
+    let (mut latin_words, mut foreign_words) = (0_usize, 0_usize);
+    let mut alike: Vec<(Range<usize>, Word)> = Vec::new();
+    let mut at = 0;
+    while let Some(range) = next_word(text, at) {
+        at = range.end;
+        let word = look(text.get(range.clone()).unwrap_or_default());
         latin_words += usize::from(word.latin > 1 && word.same + word.close + word.foreign == 0);
         foreign_words += usize::from(word.foreign + word.close > 0 && word.latin == 0);
-        any |= word.same + word.close > 0;
+        if word.same + word.close > 0 && word.foreign == 0 {
+            alike.push((range, word));
+        }
     }
-    if !any {
+    alike.retain(|(_, word)| is_disguised(*word, latin_words > 0 && foreign_words == 0));
+    if alike.is_empty() {
         return None;
     }
     let mut writer = Writer::with_capacity(text.len());
     let mut from = 0;
-    let mut changed = false;
-    for (at, word) in words(text) {
-        if !is_disguised(look(word), latin_words > 0 && foreign_words == 0) {
-            continue;
+    for (range, _) in alike {
+        writer.copy(text.get(from..range.start).unwrap_or_default(), from);
+        for (offset, char) in text.get(range.clone()).unwrap_or_default().char_indices() {
+            let (at, plain) = (range.start + offset, lookalike(char).map_or(char, |(plain, _)| plain));
+            writer.put(plain.encode_utf8(&mut [0; 4]), at..at + char.len_utf8());
         }
-        writer.copy(text.get(from..at).unwrap_or_default(), from);
-        for (offset, char) in word.char_indices() {
-            let plain = lookalike(char).map_or(char, |(plain, _)| plain);
-            writer.put(plain.encode_utf8(&mut [0; 4]), at + offset..at + offset + char.len_utf8());
-        }
-        from = at + word.len();
-        changed = true;
+        from = range.end;
     }
     writer.copy(text.get(from..).unwrap_or_default(), from);
-    changed.then(|| writer.finish(text.len()))
-}
-
-/// The words of a text, with where they start.
-fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let rest = text.get(at..)?;
-        let start = at + rest.find(is_word)?;
-        let word = text.get(start..)?;
-        let word = word.get(..word.find(|c| !is_word(c)).unwrap_or(word.len()))?;
-        at = start + word.len();
-        Some((start, word))
-    })
+    Some(writer.finish(text.len()))
 }
 
 fn look(word: &str) -> Word {

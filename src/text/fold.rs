@@ -92,21 +92,28 @@ impl Folding<'_> {
 
     /// How many bytes can be taken over as they stand: printable ASCII and letters that need nothing.
     fn kept_run(&mut self, rest: &str) -> usize {
-        let mut before = if self.writer.text().ends_with(' ') { ' ' } else { '\0' };
+        let mut before = if self.writer.text().ends_with(' ') { b' ' } else { 0 };
         let mut run = 0;
-        for char in rest.chars() {
-            let kept = if char.is_ascii() {
-                (' '..='~').contains(&char) && !(char == ' ' && before == ' ')
-            } else {
-                is_obvious(char)
-            };
-            if !kept {
-                break;
+        while let Some(byte) = rest.as_bytes().get(run) {
+            match *byte {
+                b' ' if before == b' ' => break,
+                b' '..=b'~' => {
+                    self.latin |= byte.is_ascii_alphabetic();
+                    run += 1;
+                }
+                // The first half of Cyrillic, all of it obvious.
+                0xd0 | 0xd1 => {
+                    self.may_look_latin = true;
+                    run += 2;
+                }
+                _ => {
+                    let next = rest.get(run..).and_then(|rest| rest.chars().next());
+                    let Some(char) = next.filter(|char| is_obvious(*char)) else { break };
+                    self.may_look_latin |= may_look_latin(char);
+                    run += char.len_utf8();
+                }
             }
-            self.may_look_latin |= may_look_latin(char);
-            self.latin |= char.is_ascii_alphabetic();
-            before = char;
-            run += char.len_utf8();
+            before = *byte;
         }
         run
     }

@@ -61,8 +61,8 @@ static TABLE: [u64; 256] = {
 pub(super) fn kinds(block: &[u8; BLOCK]) -> Kinds {
     let mut lanes = [0; 8];
     for (lane, eight) in lanes.iter_mut().zip(block.as_chunks::<8>().0) {
-        for (n, byte) in eight.iter().enumerate() {
-            *lane |= TABLE.get(usize::from(*byte)).copied().unwrap_or(0) << n;
+        for byte in eight.iter().rev() {
+            *lane = *lane << 1 | TABLE.get(usize::from(*byte)).copied().unwrap_or(0);
         }
     }
     let [letter, upper, digit, sign, foreign, ending, rare, base64] = transpose(lanes);

@@ -68,12 +68,47 @@ impl Marks {
     }
 }
 
+/// Bytes of one kind, or places with one kind of evidence.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bits {
+    /// ASCII letters.
+    Letter,
+    /// ASCII letters and digits.
+    Word,
+    /// What base64 is made of.
+    Base64,
+    /// What words cut or joined by punctuation are made of.
+    Part,
+    /// What words in digits and signs are made of.
+    LeetPart,
+    /// Letters beside digits or signs.
+    Leet,
+    /// Letters after punctuation, capitals after small letters, the ends of long words.
+    Joint,
+    /// The ends of sixteen bytes of base64.
+    Long,
+    /// The ends of three single letters.
+    Spaced,
+    /// `<`, `*`, a backtick or `~`.
+    Markup,
+}
+
+/// How many kinds of bits there are.
+const BITS: usize = 10;
+
+/// What is known of a block.
+#[derive(Debug)]
+struct Block {
+    marks: Marks,
+    /// In the order of [`Bits`].
+    bits: [u64; BITS],
+}
+
 /// What a text may hold, and where.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     any: Marks,
-    /// The blocks with a mark, in order.
-    blocks: Vec<(u32, Marks)>,
+    blocks: Vec<Block>,
     len: usize,
 }
 
@@ -81,26 +116,75 @@ impl Survey {
     /// Surveys a text.
     pub(super) fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
-        let mut survey = Self { len: bytes.len(), ..Self::default() };
-        let mut before = Judged::default();
         let (blocks, tail) = bytes.as_chunks::<BLOCK>();
-        for (n, block) in blocks.iter().enumerate() {
-            survey.add(n, block, &mut before);
+        let mut survey = Self { any: Marks::default(), blocks: Vec::with_capacity(blocks.len() + 1), len: bytes.len() };
+        let mut before = Judged::default();
+        for block in blocks {
+            survey.add(block, &mut before);
         }
         // A text that ends with a block needs one more for the marks that show only behind their cause.
         let mut last = [b' '; BLOCK];
         last.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
-        survey.add(blocks.len(), &last, &mut before);
+        survey.add(&last, &mut before);
         survey
     }
 
-    fn add(&mut self, n: usize, block: &[u8; BLOCK], before: &mut Judged) {
-        let (marks, judged) = judge(block, before);
+    fn add(&mut self, block: &[u8; BLOCK], before: &mut Judged) {
+        let (block, judged) = judge(block, before);
         *before = judged;
-        if marks != Marks::default() {
-            self.any = self.any.or(marks);
-            self.blocks.push((u32::try_from(n).unwrap_or(u32::MAX), marks));
+        self.any = self.any.or(block.marks);
+        self.blocks.push(block);
+    }
+
+    fn bits(&self, of: Bits, block: usize) -> Option<u64> {
+        self.blocks.get(block)?.bits.get(of as usize).copied()
+    }
+
+    /// The first place of a kind from `at` on that is before `until`.
+    pub(super) fn next(&self, of: Bits, at: usize, until: usize) -> Option<usize> {
+        let mut block = at / BLOCK;
+        let mut bits = self.bits(of, block)? & (u64::MAX << (at % BLOCK));
+        while bits == 0 {
+            block += 1;
+            if block * BLOCK >= until {
+                return None;
+            }
+            bits = self.bits(of, block)?;
         }
+        Some(block * BLOCK + bits.trailing_zeros() as usize).filter(|found| *found < until)
+    }
+
+    /// The first place from `at` on that is not of a kind.
+    pub(super) fn end(&self, of: Bits, at: usize) -> usize {
+        let mut block = at / BLOCK;
+        let mut above = u64::MAX << (at % BLOCK);
+        while let Some(bits) = self.bits(of, block) {
+            let clear = !bits & above;
+            if clear != 0 {
+                return (block * BLOCK + clear.trailing_zeros() as usize).min(self.len);
+            }
+            above = u64::MAX;
+            block += 1;
+        }
+        self.len
+    }
+
+    /// Where the places of a kind start that go up to `at`, which need not be one of them.
+    pub(super) fn start(&self, of: Bits, at: usize) -> usize {
+        let mut block = at / BLOCK;
+        let mut below = !(u64::MAX << (at % BLOCK));
+        while let Some(bits) = self.bits(of, block) {
+            let clear = !bits & below;
+            if clear != 0 {
+                return (block + 1) * BLOCK - clear.leading_zeros() as usize;
+            }
+            if block == 0 {
+                break;
+            }
+            below = u64::MAX;
+            block -= 1;
+        }
+        0
     }
 
     /// Whether there is no mark at all.
@@ -117,9 +201,12 @@ impl Survey {
     /// the block before it, where the cause of the mark may start. They do not overlap.
     pub(super) fn stretches(&self, of: Marks) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
-        for (block, _) in self.blocks.iter().filter(|(_, marks)| marks.any(of)) {
-            let start = (*block as usize).saturating_sub(1) * BLOCK;
-            let end = ((*block as usize + 1) * BLOCK).min(self.len);
+        if !self.any(of) {
+            return found;
+        }
+        for (n, _) in self.blocks.iter().enumerate().filter(|(_, block)| block.marks.any(of)) {
+            let start = n.saturating_sub(1) * BLOCK;
+            let end = ((n + 1) * BLOCK).min(self.len);
             match found.last_mut() {
                 Some(last) if last.end >= start => last.end = end,
                 _ => found.push(start..end),
@@ -149,10 +236,15 @@ struct Signs {
     letterlike: u64,
     /// What may join letters: all but the apostrophe.
     joiner: u64,
+    /// What may stand in words cut or joined by punctuation.
+    part: u64,
+    /// What may stand in words in digits and signs.
+    leet: u64,
+    markup: u64,
     dots: u32,
 }
 
-fn judge(block: &[u8; BLOCK], before: &Judged) -> (Marks, Judged) {
+fn judge(block: &[u8; BLOCK], before: &Judged) -> (Block, Judged) {
     let kinds = kinds(block);
     let word = kinds.letter | kinds.digit;
     let signs = signs(block, kinds.sign);
@@ -166,7 +258,25 @@ fn judge(block: &[u8; BLOCK], before: &Judged) -> (Marks, Judged) {
     let spaced = gap(0) & letter(1) & gap(2) & letter(3) & gap(4) & letter(5) & gap(6);
     let endings = back(kinds.ending, before.kinds.ending, 1) & !word & letter(2);
     let mut runs = [kinds.base64, 0, 0, 0];
-    let long = lengthen(&mut runs, &before.runs) != 0;
+    let long = lengthen(&mut runs, &before.runs);
+    let disguise = kinds.digit | signs.leet;
+    let disguised = (disguise & letter(1)) | (kinds.letter & back(disguise, before.kinds.digit | before.signs.leet, 1));
+    let joint = (kinds.letter & back(signs.part, before.signs.part, 1))
+        | camel
+        | (long & kinds.letter & letter(1) & letter(2) & letter(3) & letter(4));
+    let latin = kinds.letter & !kinds.foreign;
+    let bits = [
+        latin,
+        latin | kinds.digit,
+        kinds.base64,
+        latin | signs.part,
+        latin | kinds.digit | signs.leet,
+        disguised,
+        joint,
+        long,
+        spaced,
+        signs.markup,
+    ];
     let judged =
         Judged { kinds, signs, runs, digits: count(kinds.digit), endings: count(endings), rare: count(kinds.rare) };
     let marks = signs
@@ -175,13 +285,13 @@ fn judge(block: &[u8; BLOCK], before: &Judged) -> (Marks, Judged) {
         .or(Marks::when(camel != 0, Marks::CAMEL))
         .or(Marks::when(joined != 0, Marks::JOINER))
         .or(Marks::when(spaced != 0, Marks::SPACED))
-        .or(Marks::when(long, Marks::LONG))
+        .or(Marks::when(long != 0, Marks::LONG))
         .or(Marks::when(judged.digits + before.digits >= DIGITS_MIN, Marks::NUMBERS))
         .or(Marks::when(signs.dots + before.signs.dots >= DOTS_MIN, Marks::DOTS))
         .or(Marks::when(judged.rare + before.rare >= RARE_MIN || judged.rare >= RARE_BLOCK_MIN, Marks::RARE))
         .or(Marks::when(judged.endings + before.endings >= ENDINGS_MIN, Marks::ENDINGS))
         .or(Marks::when(kinds.foreign != 0, Marks::FOREIGN));
-    (marks, judged)
+    (Block { marks, bits }, judged)
 }
 
 /// The mask as it was `by` bytes ago.
@@ -208,20 +318,25 @@ fn lengthen(runs: &mut [u64; 4], before: &[u64; 4]) -> u64 {
 
 const LETTERLIKE: u16 = 1 << 15;
 const DOT: u16 = Marks::FOREIGN.0;
-const APOSTROPHE: u16 = Marks::LONG.0;
+/// What is looked at closer.
+const SELDOM: u16 = Marks::LONG.0;
+const PART: u16 = Marks::NUMBERS.0;
+const LEET: u16 = Marks::RARE.0;
 
 /// What each sign tells: its marks, and in bits of marks that no sign has, what else it is.
 #[allow(clippy::indexing_slicing)] // Made by the compiler, which would tell.
 static SIGNS: [u16; 128] = {
     let mut table = [0; 128];
-    let rows: [(&[u8], u16); 7] = [
+    let rows: [(&[u8], u16); 9] = [
         (b"%&\\", Marks::ESCAPE.0),
         (b"=", Marks::EQUALS.0),
         (b"<*`~", Marks::MARKUP.0),
         (b"+$", Marks::CONCAT.0),
         (b"@$!|", LETTERLIKE),
         (b".-", DOT),
-        (b"\'", APOSTROPHE),
+        (b"\"\'{.&~|<*`", SELDOM),
+        (b"-_.*/|~+^',#", PART),
+        (b"@$!|+", LEET),
     ];
     let mut row = 0;
     while row < rows.len() {
@@ -235,27 +350,34 @@ static SIGNS: [u16; 128] = {
     table
 };
 
-fn signs(block: &[u8; BLOCK], mut left: u64) -> Signs {
-    let mut found = Signs::default();
-    let mut marks = 0;
+fn signs(block: &[u8; BLOCK], all: u64) -> Signs {
+    let mut found = Signs { joiner: all, ..Signs::default() };
+    let (mut marks, mut left) = (0, all);
     let (mut quote, mut operator) = (0, 0);
     while left != 0 {
         let at = left.trailing_zeros();
-        let bit = 1 << at;
         left &= left - 1;
         let byte = block.get(at as usize).copied().unwrap_or(b' ');
         let sign = SIGNS.get(usize::from(byte)).copied().unwrap_or(0);
-        let when = |holds: bool| u64::from(holds).wrapping_neg() & bit;
+        let bit = |of: u16| u64::from(sign >> of.trailing_zeros() & 1) << at;
         marks |= sign;
-        found.letterlike |= when(sign & LETTERLIKE != 0);
-        found.joiner |= when(sign & APOSTROPHE == 0);
+        found.part |= bit(PART);
+        found.leet |= bit(LEET);
+        found.letterlike |= bit(LETTERLIKE);
         found.dots += u32::from(sign & DOT != 0);
+        if sign & SELDOM == 0 {
+            continue;
+        }
+        found.markup |= bit(Marks::MARKUP.0);
         let near = block.get((at as usize).saturating_sub(1)).copied().unwrap_or(b' ');
         match byte {
             b'"' | b'\'' => {
                 let operator = operator > quote && at - quote <= OPERATOR_GAP_MAX;
                 if at == 0 || near == byte || operator {
                     marks |= Marks::CONCAT.0;
+                }
+                if byte == b'\'' {
+                    found.joiner &= !(1 << at);
                 }
                 quote = at;
             }
@@ -264,7 +386,7 @@ fn signs(block: &[u8; BLOCK], mut left: u64) -> Signs {
             _ => {}
         }
     }
-    found.marks = Marks(marks & !(LETTERLIKE | DOT | APOSTROPHE));
+    found.marks = Marks(marks & !(LETTERLIKE | DOT | SELDOM | PART | LEET));
     found
 }
 

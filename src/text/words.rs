@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::limits::SEGMENT_BYTES_MAX;
 
 /// Longest word in the list.
-const WORD_MAX: usize = 16;
+pub(super) const WORD_MAX: usize = 16;
 
 /// The words, sorted.
 #[rustfmt::skip]
@@ -72,22 +72,19 @@ static TABLE: [u128; SLOTS] = {
     table
 };
 
-/// The length of the longest word that starts with two letters; 0 where none does.
-#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)] // Made by the compiler, which would tell.
-static LONGEST: [[u8; 26]; 26] = {
-    let mut longest = [[0; 26]; 26];
+/// The lengths of the words that start with two letters, one bit each.
+#[allow(clippy::indexing_slicing)] // Made by the compiler, which would tell.
+static LENGTHS: [[u32; 26]; 26] = {
+    let mut lengths = [[0; 26]; 26];
     let mut n = 0;
     while n < COMMON.len() {
         let word = COMMON[n].as_bytes();
         if word.len() > 1 {
-            let place = &mut longest[(word[0] - b'a') as usize][(word[1] - b'a') as usize];
-            if *place < word.len() as u8 {
-                *place = word.len() as u8;
-            }
+            lengths[(word[0] - b'a') as usize][(word[1] - b'a') as usize] |= 1 << word.len();
         }
         n += 1;
     }
-    longest
+    lengths
 };
 
 /// A word's small letters as a number. There is no zero byte in a word, so no two words share one.
@@ -111,7 +108,8 @@ const fn slot(key: u128) -> usize {
     (mixed >> 53) as usize
 }
 
-fn has(key: u128) -> bool {
+/// Whether a key is that of a word in the list.
+pub(super) fn has(key: u128) -> bool {
     let mut slot = slot(key);
     loop {
         match TABLE.get(slot).copied().unwrap_or(0) {
@@ -129,7 +127,37 @@ pub(super) fn is_common(word: &str) -> bool {
 
 /// The same of bytes. What differs from letters in more than case may pass for one: `0x40` to `0x5f`.
 pub(super) fn is_common_bytes(word: &[u8]) -> bool {
-    !word.is_empty() && word.len() <= WORD_MAX && has(key(word))
+    key_of(word).is_some_and(has)
+}
+
+/// The key of a word of letters, whatever their case; `None` where it is too long or there is none.
+#[inline]
+pub(super) fn key_of(word: &[u8]) -> Option<u128> {
+    if word.is_empty() || word.len() > WORD_MAX {
+        return None;
+    }
+    let mut letters = [0_u8; WORD_MAX];
+    letters.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
+    Some(u128::from_le_bytes(letters) | (SMALL & low_bytes(word.len())))
+}
+
+/// The same of the word that starts a text and has so many letters.
+#[inline]
+pub(super) fn key_at(text: &[u8], len: usize) -> Option<u128> {
+    match text.first_chunk::<WORD_MAX>() {
+        Some(letters) if (1..=WORD_MAX).contains(&len) => {
+            Some((u128::from_le_bytes(*letters) | SMALL) & low_bytes(len))
+        }
+        _ => key_of(text.get(..len)?),
+    }
+}
+
+/// The bit by which small letters differ from capitals, of sixteen letters.
+const SMALL: u128 = 0x2020_2020_2020_2020_2020_2020_2020_2020;
+
+/// A mask of the lowest bytes, one to sixteen.
+pub(super) const fn low_bytes(count: usize) -> u128 {
+    u128::MAX >> ((WORD_MAX - count) * 8 % 128)
 }
 
 /// A piece of letters that is a word of the list, or is none.
@@ -144,10 +172,13 @@ pub(super) struct Part {
 /// Cuts letters without gaps into words; `None` where hardly any of them are words. Takes time linear in
 /// the letters: words are looked for from each of them, no further than the longest word.
 pub(super) fn segment(letters: &str) -> Option<Vec<Part>> {
-    if letters.len() > SEGMENT_BYTES_MAX || !letters.is_ascii() {
+    if !(4..=SEGMENT_BYTES_MAX).contains(&letters.len()) || !letters.is_ascii() {
         return None;
     }
-    let small = letters.to_ascii_lowercase();
+    let small = letters.as_bytes();
+    if !may_be_cut(small) {
+        return None;
+    }
     // For each place, the most letters before it that are words (long ones count for more), and the
     // length of the last word.
     let mut best: Vec<(usize, usize)> = vec![(0, 0); small.len() + 1];
@@ -161,7 +192,7 @@ pub(super) fn segment(letters: &str) -> Option<Vec<Part>> {
             }
         };
         reach(at + 1, 0, 0);
-        words_at(small.as_bytes(), at, |len| reach(at + len, len * len, len));
+        words_at(small, at, |len| reach(at + len, len * len, len));
     }
     let mut parts = Vec::new();
     let mut end = small.len();
@@ -180,17 +211,36 @@ pub(super) fn segment(letters: &str) -> Option<Vec<Part>> {
     (long > 0 && known * 4 >= letters.len() * 3).then_some(parts)
 }
 
+/// Whether the words that start anywhere in letters cover enough of them, and one is long.
+fn may_be_cut(letters: &[u8]) -> bool {
+    let (mut covered, mut end, mut long) = (0, 0, false);
+    for at in 0..letters.len() {
+        words_at(letters, at, |len| {
+            long |= len > 3;
+            covered += (at + len).saturating_sub(end.max(at));
+            end = end.max(at + len);
+        });
+    }
+    long && covered * 4 >= letters.len() * 3
+}
+
 /// Calls `found` with the length of each word of the list that starts at a place. Single letters would
 /// cut everything to pieces and are left out.
-fn words_at(small: &[u8], at: usize, mut found: impl FnMut(usize)) {
-    let Some([first, second, ..]) = small.get(at..) else { return };
-    let row = LONGEST.get(usize::from(first.wrapping_sub(b'a')));
-    let longest = row.and_then(|row| row.get(usize::from(second.wrapping_sub(b'a')))).copied().unwrap_or(0);
-    let mut key = 0;
-    for (n, byte) in small.iter().skip(at).take(usize::from(longest)).enumerate() {
-        key |= u128::from(*byte) << (8 * n);
-        if n > 0 && has(key) {
-            found(n + 1);
+#[inline]
+fn words_at(text: &[u8], at: usize, mut found: impl FnMut(usize)) {
+    let Some(rest @ [first, second, ..]) = text.get(at..) else { return };
+    let row = LENGTHS.get(usize::from((first | 0x20).wrapping_sub(b'a')));
+    let column = usize::from((second | 0x20).wrapping_sub(b'a'));
+    let mut lengths = row.and_then(|row| row.get(column)).copied().unwrap_or(0);
+    if lengths == 0 {
+        return;
+    }
+    let Some(letters) = key_at(rest, rest.len().min(WORD_MAX)) else { return };
+    while lengths != 0 {
+        let length = lengths.trailing_zeros() as usize;
+        lengths &= lengths - 1;
+        if length <= rest.len() && has(letters & low_bytes(length)) {
+            found(length);
         }
     }
 }

@@ -107,8 +107,11 @@ impl Counts {
     }
 
     fn as_json(&self) -> Value {
-        let labels: serde_json::Map<String, Value> =
-            self.labels.iter().map(|(label, (n, flagged))| (label.clone(), json!({"n": n, "flagged": flagged}))).collect();
+        let labels: serde_json::Map<String, Value> = self
+            .labels
+            .iter()
+            .map(|(label, (n, flagged))| (label.clone(), json!({"n": n, "flagged": flagged})))
+            .collect();
         json!({
             "n": self.rows, "positives": self.positives, "recall": self.recall(), "fpr": self.fpr(), "auc": self.auc(),
             "precision": self.precision(), "f1": self.f1(), "labels": labels,

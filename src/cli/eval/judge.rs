@@ -49,7 +49,8 @@ impl Judge {
             _ => None,
         });
         let findings: Vec<Finding> = findings.collect();
-        let heads: &[Head] = if row.direction == "user" { &[Head::Injection, Head::Jailbreak] } else { &[Head::Planted] };
+        let heads: &[Head] =
+            if row.direction == "user" { &[Head::Injection, Head::Jailbreak] } else { &[Head::Planted] };
         self.program.model().read(&row.text, &mut self.scratch);
         let of_head = |head: &Head| f64::from(self.program.model().score(*head, &mut self.scratch).probability());
         let classified = heads.iter().map(of_head).fold(0.0, f64::max);

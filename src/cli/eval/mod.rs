@@ -11,13 +11,16 @@ mod judge;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
-use clap::Args;
+use anyhow::{Context as _, Result, anyhow};
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::{ConfigArgs, EXIT_CONFIG, corpora};
 use crate::app::load_rules;
+use crate::engine::Program;
+use crate::rules::{Check, Rule, RuleSet};
 use figures::{Figures, Judged};
 use judge::Judge;
 
@@ -39,11 +42,25 @@ pub(super) struct EvalArgs {
     /// Group by the rows' `notes` instead.
     #[arg(long)]
     by_notes: bool,
+    /// Leave a part out, to see what it is worth; may be repeated.
+    #[arg(long, value_name = "PART")]
+    without: Vec<Part>,
     #[command(flatten)]
     config: ConfigArgs,
     /// Answer as one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// A part that can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Phrases and patterns, with all that they check.
+    Patterns,
+    /// The classifier, also where it has a say in a pattern's hit.
+    Classifier,
+    /// Everything that is decoded; characters are still folded.
+    Decoding,
 }
 
 pub(super) fn run(args: &EvalArgs) -> Result<ExitCode> {
@@ -55,6 +72,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_CONFIG));
         }
     };
+    let program = ablated(&program, &args.without).map_err(|error| anyhow!(error))?;
     let mut judge = Judge::new(program);
     let mut judged: Vec<Judged> = Vec::new();
     for file in corpora::files(&args.files)? {
@@ -82,6 +100,28 @@ pub(super) fn run(args: &EvalArgs) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The program without some parts.
+fn ablated(program: &Arc<Program>, without: &[Part]) -> Result<Arc<Program>, String> {
+    if without.is_empty() {
+        return Ok(program.clone());
+    }
+    let leaves_out = |part| without.contains(&part);
+    let mut rules: Vec<Rule> = program.rules().rules.clone();
+    rules.retain(|rule| match rule.check {
+        Check::Match(_) => !leaves_out(Part::Patterns),
+        Check::Classify(_) => !leaves_out(Part::Classifier),
+        _ => true,
+    });
+    for rule in &mut rules {
+        if let Check::Match(check) = &mut rule.check {
+            check.score_min = check.score_min.filter(|_| !leaves_out(Part::Classifier));
+        }
+    }
+    let mut program = Program::new(Arc::new(RuleSet { rules, hash: program.rules().hash.clone() }))?;
+    program.set_decoding(!leaves_out(Part::Decoding));
+    Ok(Arc::new(program))
 }
 
 fn write_scores(path: &PathBuf, judged: &[Judged]) -> Result<()> {

@@ -6,7 +6,7 @@
 use memchr::memchr3;
 use unicode_normalization::UnicodeNormalization;
 
-use super::super::chars::{is_latin, is_word};
+use super::super::chars::{is_latin, next_word};
 use super::super::edits::Edits;
 use super::super::survey::Marks;
 use super::super::transform::Transform;
@@ -29,16 +29,12 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     for stretch in source.survey.stretches(Marks::FOREIGN) {
         let mut at = source.text.ceil_char_boundary(stretch.start.max(done));
         while at < stretch.end {
-            let rest = source.text.get(at..).unwrap_or_default();
-            let Some(start) = rest.find(is_word).map(|start| at + start).filter(|start| *start < stretch.end) else {
-                break;
-            };
-            let rest = source.text.get(start..).unwrap_or_default();
-            let word = rest.get(..rest.find(|c| !is_word(c)).unwrap_or(rest.len())).unwrap_or_default();
-            at = start + word.len();
+            let Some(range) = next_word(source.text, at).filter(|range| range.start < stretch.end) else { break };
+            let word = source.text.get(range.clone()).unwrap_or_default();
+            at = range.end;
             if let Some(plain) = plain(word) {
                 words += 1;
-                edits.replace(start..at, &plain);
+                edits.replace(range, &plain);
             }
         }
         done = at.max(done);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::super::map::Writer;
 use super::super::survey::Marks;
 use super::super::transform::Transform;
+use super::super::words::low_bytes;
 use super::gain;
 use super::{Found, Source};
 
@@ -29,14 +30,11 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
         let bytes = source.text.as_bytes().get(stretch.clone()).unwrap_or_default();
         let Some(odd) = odd_part(bytes) else { continue };
         let counts = counts(bytes.get(odd).unwrap_or_default());
-        let spans = gain::spans(source.text, &stretch);
+        let spans = gain::spans(source.text, source.survey, &stretch);
         let likely = (1..26).max_by_key(|shift| fit(&counts, *shift)).unwrap_or(13);
         let keys = [Key::Shift(13), Key::Shift(likely), Key::Mirror];
         let found = keys.iter().find_map(|key| {
-            let read = |word: &[u8], into: &mut [u8]| {
-                into.iter_mut().zip(word).for_each(|(to, from)| *to = key.turn(*from).to_ascii_lowercase());
-            };
-            gain::best(source.text, &spans, read).map(|range| (key, range))
+            gain::best(&spans, |word, len| key.turn_word(word) & low_bytes(len)).map(|range| (key, range))
         });
         let Some((key, range)) = found else { continue };
         let turned: String =
@@ -61,6 +59,21 @@ impl Key {
             _ if !byte.is_ascii_alphabetic() => byte,
             Self::Shift(by) => first + (byte - first + by) % 26,
             Self::Mirror => first + 25 - (byte - first),
+        }
+    }
+
+    /// Turns sixteen small letters at once; what is no letter becomes anything.
+    fn turn_word(self, word: u128) -> u128 {
+        const EACH: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
+        let letters = word.wrapping_sub(EACH * 0x61);
+        match self {
+            Self::Shift(by) => {
+                let moved = letters.wrapping_add(EACH * u128::from(by));
+                // The highest bit of each byte tells that it is past the last letter.
+                let past = moved.wrapping_add(EACH * (0x80 - 26)) >> 7 & EACH;
+                moved.wrapping_sub(past * 26).wrapping_add(EACH * 0x61)
+            }
+            Self::Mirror => (EACH * (0x61 + 0x7a)).wrapping_sub(word),
         }
     }
 
@@ -90,9 +103,21 @@ fn counts(text: &[u8]) -> [u32; 26] {
 
 /// How well letters fit English after a shift: the sum of their frequencies.
 fn fit(counts: &[u32; 26], shift: u8) -> u32 {
-    let turned = counts.iter().cycle().skip(26 - usize::from(shift));
-    FREQUENCY.iter().zip(turned).map(|(frequency, count)| frequency * count).sum()
+    let turned = TWICE.get(usize::from(shift)..).and_then(|rest| rest.first_chunk::<26>());
+    turned.map_or(0, |turned| turned.iter().zip(counts).map(|(frequency, count)| frequency * count).sum())
 }
+
+/// The frequencies twice over, so that each shift of them is a piece.
+#[allow(clippy::indexing_slicing)] // Made by the compiler, which would tell.
+static TWICE: [u32; 52] = {
+    let mut twice = [0; 52];
+    let mut n = 0;
+    while n < twice.len() {
+        twice[n] = FREQUENCY[n % 26];
+        n += 1;
+    }
+    twice
+};
 
 /// The part of a text whose letters are not used as in English, if there is one.
 fn odd_part(text: &[u8]) -> Option<Range<usize>> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::edits::Edits;
-use super::super::survey::Marks;
+use super::super::survey::{Bits, Marks, Survey};
 use super::super::transform::Transform;
 use super::{Found, Source, evidence};
 
@@ -51,15 +51,20 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     let mut done = 0;
     for stretch in source.survey.stretches(Marks::NUMBERS) {
         let mut at = stretch.start.max(done);
-        while let Some(first) = next_code(source.text.as_bytes(), at).filter(|code| code.start < stretch.end) {
+        if source.text.as_bytes().get(at.wrapping_sub(1)).is_some_and(u8::is_ascii_alphanumeric) {
+            // The middle of a word is no start.
+            at = source.survey.end(Bits::Word, at);
+        }
+        while let Some(start) = source.survey.next(Bits::Word, at, stretch.end) {
+            let first = start..source.survey.end(Bits::Word, start);
             at = first.end;
-            if ways_of(source.text.as_bytes(), &first) == Ways(0) {
+            if !may_be_code(first.len()) || ways_of(source.text.as_bytes(), &first) == Ways(0) {
                 continue;
             }
-            let (list, ways) = list(source.text.as_bytes(), first);
-            let Some(range) = list.first().zip(list.last()).map(|(first, last)| first.start..last.end) else { break };
-            at = range.end;
-            match read(source.text.as_bytes(), &list, ways) {
+            let list = list(source.survey, source.text.as_bytes(), first);
+            at = list.range.end;
+            let range = list.range.clone();
+            match read(source.survey, source.text.as_bytes(), &list) {
                 Some((Transform::Binary, text)) => binary.replace(range, &text),
                 Some((Transform::Hex, text)) => hex.replace(range, &text),
                 Some((_, text)) => decimal.replace(range, &text),
@@ -73,20 +78,9 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     Found::both(source, &decimal, Transform::Decimal, into);
 }
 
-/// The next run of letters and digits that starts with a hexadecimal digit, from its start on.
-fn next_code(bytes: &[u8], at: usize) -> Option<Range<usize>> {
-    let mut at = at;
-    // The middle of a word is no start.
-    if at > 0 && bytes.get(at - 1).is_some_and(u8::is_ascii_alphanumeric) {
-        at += bytes.get(at..)?.iter().position(|byte| !byte.is_ascii_alphanumeric())?;
-    }
-    let start = at + bytes.get(at..)?.iter().position(u8::is_ascii_alphanumeric)?;
-    Some(start..word_end(bytes, start))
-}
-
-fn word_end(bytes: &[u8], start: usize) -> usize {
-    let rest = bytes.get(start..).unwrap_or_default();
-    start + rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len())
+/// Whether anything of this length can be read as a code, with what may stand before it.
+const fn may_be_code(len: usize) -> bool {
+    matches!(len, 2..=5 | 8..=10 | BITS_MIN..)
 }
 
 /// A code without what is written before it to tell its base.
@@ -101,37 +95,56 @@ fn ways_of(bytes: &[u8], range: &Range<usize>) -> Ways {
     Ways::of(code, prefixed)
 }
 
-/// The codes from the first one on that can be read in one way, with the same between them.
-fn list(bytes: &[u8], first: Range<usize>) -> (Vec<Range<usize>>, Ways) {
-    let mut ways = ways_of(bytes, &first);
+/// Codes with the same between them.
+struct List {
+    range: Range<usize>,
+    count: usize,
+    digits: usize,
+    ways: Ways,
+}
+
+/// The codes from the first one on that can be read in one way.
+fn list(survey: &Survey, bytes: &[u8], first: Range<usize>) -> List {
+    let ways = ways_of(bytes, &first);
+    let mut list = List { count: 1, digits: first.len(), ways, range: first };
     let mut gap: Option<&[u8]> = None;
-    let mut end = first.end;
-    let mut list = vec![first];
-    while ways != Ways(0) {
+    loop {
+        let end = list.range.end;
         let Some(rest) = bytes.get(end..(end + GAP_MAX + 1).min(bytes.len())) else { break };
         let Some(length) = rest.iter().position(u8::is_ascii_alphanumeric).filter(|length| *length > 0) else { break };
         let between = rest.get(..length).unwrap_or_default();
         if *gap.get_or_insert(between) != between {
             break;
         }
-        let next = end + length..word_end(bytes, end + length);
-        let both = Ways(ways.0 & ways_of(bytes, &next).0);
+        let next = end + length..survey.end(Bits::Word, end + length);
+        let both = Ways(list.ways.0 & ways_of(bytes, &next).0);
         if both == Ways(0) {
             break;
         }
-        ways = both;
-        end = next.end;
-        list.push(next);
+        let range = list.range.start..next.end;
+        list = List { range, count: list.count + 1, digits: list.digits + next.len(), ways: both };
     }
-    (list, ways)
+    list
 }
 
-fn read(bytes: &[u8], list: &[Range<usize>], ways: Ways) -> Option<(Transform, String)> {
-    let codes = || list.iter().map(|range| stripped(bytes.get(range.clone()).unwrap_or_default()).0);
-    let digits: usize = list.iter().map(ExactSizeIterator::len).sum();
-    if list.len() < CODES_MIN && digits < BITS_MIN {
+/// The codes of a list, without what is written before them.
+fn codes<'b>(survey: &Survey, bytes: &'b [u8], list: &List) -> Vec<&'b [u8]> {
+    let mut codes = Vec::with_capacity(list.count);
+    let mut at = list.range.start;
+    while let Some(start) = survey.next(Bits::Word, at, list.range.end) {
+        at = survey.end(Bits::Word, start);
+        codes.push(stripped(bytes.get(start..at).unwrap_or_default()).0);
+    }
+    codes
+}
+
+fn read(survey: &Survey, bytes: &[u8], list: &List) -> Option<(Transform, String)> {
+    if list.count < CODES_MIN && list.digits < BITS_MIN {
         return None;
     }
+    let ways = list.ways;
+    let list = codes(survey, bytes, list);
+    let codes = || list.iter().copied();
     let number = |code: &[u8], base: u32| u8::from_str_radix(std::str::from_utf8(code).ok()?, base).ok();
     let in_base = |base: u32| codes().map(|code| number(code, base)).collect::<Option<Vec<u8>>>();
     if ways.0 & Ways::BINARY != 0 {

@@ -10,7 +10,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::super::edits::Edits;
-use super::super::survey::Marks;
+use super::super::survey::{Bits, Marks, Survey};
 use super::super::transform::Transform;
 use super::{Found, Source, evidence};
 
@@ -31,15 +31,18 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     let mut done = 0;
     for stretch in source.survey.stretches(Marks::LONG) {
         let mut at = stretch.start.max(done);
-        while at < stretch.end {
-            let Some(run) = next_run(source.text, at, stretch.end) else { break };
+        while let Some(long) = source.survey.next(Bits::Long, at, stretch.end + RUN_MIN) {
+            let run = source.survey.start(Bits::Base64, long).max(at)..source.survey.end(Bits::Base64, long);
+            if run.start >= stretch.end {
+                break;
+            }
             at = run.end;
             if run.len() < RUN_MIN {
                 continue;
             }
-            let lines = lines(source.text, &run);
+            let lines = lines(source.survey, source.text.as_bytes(), &run);
             at = lines.last().map_or(run.end, |line| line.end);
-            for (transform, range, text) in decode(source.text, &lines) {
+            for (transform, range, text) in decode(source.text, &run, &lines) {
                 let edits = match transform {
                     Transform::Base64 => &mut base64,
                     Transform::Base32 => &mut base32,
@@ -56,26 +59,18 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     Found::both(source, &hex, Transform::Hex, into);
 }
 
-const fn is_code(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
-}
-
-/// The next run of base64's alphabet that starts before `until`, taken back to its own start.
-fn next_run(text: &str, at: usize, until: usize) -> Option<Range<usize>> {
-    let bytes = text.as_bytes();
-    let first = at + bytes.get(at..until)?.iter().position(|byte| is_code(*byte))?;
-    let length = bytes.get(first..)?.iter().position(|byte| !is_code(*byte));
-    Some(first..length.map_or(bytes.len(), |length| first + length))
-}
-
-/// The lines of a run: more runs of the same length after a single space, and a shorter last one.
-fn lines(text: &str, first: &Range<usize>) -> Vec<Range<usize>> {
-    let mut lines = vec![first.clone()];
+/// The lines of a run: more runs of the same length after a single space, and a shorter last one. None
+/// where there is only one.
+fn lines(survey: &Survey, bytes: &[u8], first: &Range<usize>) -> Vec<Range<usize>> {
+    let mut lines = Vec::new();
     let mut end = first.end;
-    while first.len() >= LINE_MIN && text.as_bytes().get(end) == Some(&b' ') {
-        let Some(next) = next_run(text, end + 1, text.len()).filter(|next| next.start == end + 1) else { break };
-        if next.len() > first.len() {
+    while first.len() >= LINE_MIN && bytes.get(end) == Some(&b' ') {
+        let next = end + 1..survey.end(Bits::Base64, end + 1);
+        if next.is_empty() || next.len() > first.len() {
             break;
+        }
+        if lines.is_empty() {
+            lines.push(first.clone());
         }
         end = next.end;
         lines.push(next.clone());
@@ -88,18 +83,17 @@ fn lines(text: &str, first: &Range<usize>) -> Vec<Range<usize>> {
 
 /// What the lines together are, or each of them: a word of prose after a single line is taken for its
 /// last line at first.
-fn decode(text: &str, lines: &[Range<usize>]) -> Vec<(Transform, Range<usize>, String)> {
+fn decode(text: &str, first: &Range<usize>, lines: &[Range<usize>]) -> Vec<(Transform, Range<usize>, String)> {
     let line = |line: &Range<usize>| text.as_bytes().get(line.clone()).unwrap_or_default();
+    let found = |range: Range<usize>, code: &[u8]| {
+        read(code).map(|(transform, decoded)| (transform, padded(text, range), decoded))
+    };
+    let Some(last) = lines.last() else { return found(first.clone(), line(first)).into_iter().collect() };
     let joined: Vec<u8> = lines.iter().flat_map(line).copied().collect();
-    if let (Some((transform, decoded)), Some(first), Some(last)) = (read(&joined), lines.first(), lines.last()) {
-        return vec![(transform, padded(text, first.start..last.end), decoded)];
+    if let Some(found) = found(first.start..last.end, &joined) {
+        return vec![found];
     }
-    let alone = lines.iter().filter(|line| lines.len() > 1 && line.len() >= RUN_MIN);
-    alone
-        .filter_map(|range| {
-            read(line(range)).map(|(transform, text_of)| (transform, padded(text, range.clone()), text_of))
-        })
-        .collect()
+    lines.iter().filter(|line| line.len() >= RUN_MIN).filter_map(|range| found(range.clone(), line(range))).collect()
 }
 
 /// The range with the padding after it.
@@ -128,6 +122,12 @@ fn hex(code: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn base32(code: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| matches!(byte, b'2'..=b'7');
+    if !code.iter().all(|b| digit(b) || b.is_ascii_uppercase())
+        && !code.iter().all(|b| digit(b) || b.is_ascii_lowercase())
+    {
+        return None;
+    }
     let (mut bits, mut count) = (0_u32, 0);
     let mut bytes = Vec::with_capacity(code.len() * 5 / 8);
     let capitals = code.first()?.is_ascii_uppercase();
@@ -157,7 +157,7 @@ fn base64(code: &[u8]) -> Option<String> {
     let head = code.get(..code.len().min(64)).unwrap_or_default();
     let slash = head.iter().rposition(|byte| *byte == b'/').map(|slash| slash + 1).filter(|slash| *slash > 3);
     (0..4).chain(slash).find_map(|start| {
-        let code = code.get(start..).filter(|code| code.len() >= RUN_MIN)?;
+        let code = code.get(start..).filter(|code| code.len() >= RUN_MIN && !starts_badly(code))?;
         let mut head = [0_u8; 32];
         let length = code.len().min(head.len()) / 4 * 4;
         head.iter_mut().zip(code).for_each(|(to, from)| *to = standard(*from));
@@ -171,6 +171,49 @@ fn base64(code: &[u8]) -> Option<String> {
         BASE64.decode(code).ok().and_then(evidence::text)
     })
 }
+
+/// Whether the first bytes have a control character, and no zero before it, as UTF-16 would.
+fn starts_badly(code: &[u8]) -> bool {
+    let (fours, _) = code.get(..code.len().min(32)).unwrap_or_default().as_chunks::<4>();
+    for four in fours {
+        let bits = four.iter().fold(0, |bits, byte| bits << 6 | value(*byte));
+        for byte in [bits >> 16 & 0xff, bits >> 8 & 0xff, bits & 0xff] {
+            match byte {
+                0 => return false,
+                0x9 | 0xa | 0xd | 0x20.. => {}
+                _ => return true,
+            }
+        }
+    }
+    false
+}
+
+/// What a letter of either alphabet stands for.
+fn value(byte: u8) -> u32 {
+    u32::from(VALUES.get(usize::from(byte)).copied().unwrap_or(0))
+}
+
+/// The same of every byte.
+#[allow(clippy::indexing_slicing)] // Made by the compiler, which would tell.
+static VALUES: [u8; 256] = {
+    let mut values = [0; 256];
+    let mut n = 0;
+    while n < 26 {
+        values[(b'A' + n) as usize] = n;
+        values[(b'a' + n) as usize] = 26 + n;
+        n += 1;
+    }
+    let mut n = 0;
+    while n < 10 {
+        values[(b'0' + n) as usize] = 52 + n;
+        n += 1;
+    }
+    values[b'+' as usize] = 62;
+    values[b'-' as usize] = 62;
+    values[b'/' as usize] = 63;
+    values[b'_' as usize] = 63;
+    values
+};
 
 /// A letter of the URL-safe alphabet in the standard one.
 const fn standard(byte: u8) -> u8 {

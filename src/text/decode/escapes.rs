@@ -72,17 +72,20 @@ fn read(rest: &[u8]) -> Option<Escape> {
 
 /// A number of digits of a base, at most `max` of them.
 fn number(bytes: &[u8], base: u32, max: usize) -> Option<(u32, usize)> {
-    let digits = bytes.iter().take(max).take_while(|byte| char::from(**byte).is_digit(base)).count();
-    let text = std::str::from_utf8(bytes.get(..digits)?).ok()?;
-    Some((u32::from_str_radix(text, base).ok()?, digits))
+    let (mut value, mut digits) = (0_u32, 0);
+    for byte in bytes.iter().take(max) {
+        let Some(digit) = char::from(*byte).to_digit(base) else { break };
+        value = value.checked_mul(base)?.checked_add(digit)?;
+        digits += 1;
+    }
+    (digits > 0).then_some((value, digits))
 }
 
 /// The byte of two hexadecimal digits.
 pub(super) fn hex_byte(bytes: &[u8]) -> Option<u8> {
-    match number(bytes, 16, 2)? {
-        (byte, 2) => u8::try_from(byte).ok(),
-        _ => None,
-    }
+    let [high, low, ..] = bytes else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(*high)? << 4 | digit(*low)?)
 }
 
 fn percent(rest: &[u8]) -> Option<Escape> {

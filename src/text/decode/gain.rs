@@ -2,64 +2,62 @@
 
 use std::ops::Range;
 
-use super::super::words::is_common_bytes;
+use super::super::survey::{Bits, Survey};
+use super::super::words::{WORD_MAX, has, key_at};
 
-/// Longest word that is read.
-const WORD_MAX: usize = 16;
 /// Fewest letters of words that are known only in the other reading.
 const GAIN_MIN: i64 = 12;
 /// Fewest such words.
 const HITS_MIN: usize = 3;
 
 /// A word of a text.
-pub(super) type Span = Range<usize>;
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    pub range: Range<usize>,
+    /// Its small letters, the first in the lowest byte; `None` where it is too long to be known.
+    key: Option<u128>,
+    /// Whether it is in the list as it stands.
+    known: bool,
+}
 
 /// The words that start in a stretch, with one at each end that may start outside.
-pub(super) fn spans(text: &str, stretch: &Range<usize>) -> Vec<Span> {
-    let bytes = text.as_bytes();
-    let letter = |byte: &u8| byte.is_ascii_alphabetic();
-    let before = bytes.get(stretch.start.saturating_sub(WORD_MAX)..stretch.start).unwrap_or_default();
-    let mut at = stretch.start - before.iter().rev().take_while(|byte| letter(byte)).count();
-    let mut spans = Vec::new();
-    while at < stretch.end {
-        let Some(first) = bytes.get(at..stretch.end).and_then(|rest| rest.iter().position(letter)) else { break };
-        let rest = bytes.get(at + first..).unwrap_or_default();
-        let length = rest.iter().position(|byte| !letter(byte)).unwrap_or(rest.len());
-        spans.push(at + first..at + first + length);
-        at += first + length;
+pub(super) fn spans(text: &str, survey: &Survey, stretch: &Range<usize>) -> Vec<Span> {
+    let mut at = survey.start(Bits::Letter, stretch.start).max(stretch.start.saturating_sub(WORD_MAX));
+    let mut spans = Vec::with_capacity(stretch.len() / 4);
+    while let Some(start) = survey.next(Bits::Letter, at, stretch.end) {
+        at = survey.end(Bits::Letter, start);
+        let key = text.as_bytes().get(start..).and_then(|rest| key_at(rest, at - start));
+        spans.push(Span { range: start..at, key, known: key.is_some_and(has) });
     }
     spans
 }
 
-/// The stretch of words that gains most by reading each with `read`, which writes a word's small letters;
-/// `None` where that is too little to be meant.
-pub(super) fn best(text: &str, spans: &[Span], read: impl Fn(&[u8], &mut [u8])) -> Option<Range<usize>> {
+/// The stretch of words that gains most by reading each with `read`, which makes a key of the key of a
+/// word and its length; `None` where that is too little to be meant.
+pub(super) fn best(spans: &[Span], read: impl Fn(u128, usize) -> u128) -> Option<Range<usize>> {
     // The stretch with the largest sum ends where the sum of a stretch that ends there is largest.
     let (mut sum, mut hits, mut start) = (0_i64, 0, 0);
     let mut best: Option<(i64, Range<usize>)> = None;
     for span in spans {
-        let word = text.as_bytes().get(span.clone()).unwrap_or_default();
-        let (gain, hit) = gain(word, &read);
+        let (gain, hit) = gain(span, &read);
         if sum <= 0 {
-            (sum, hits, start) = (0, 0, span.start);
+            (sum, hits, start) = (0, 0, span.range.start);
         }
         sum += gain;
         hits += usize::from(hit);
         if hits >= HITS_MIN && sum >= GAIN_MIN && best.as_ref().is_none_or(|best| best.0 < sum) {
-            best = Some((sum, start..span.end));
+            best = Some((sum, start..span.range.end));
         }
     }
     best.map(|(_, range)| range)
 }
 
-fn gain(word: &[u8], read: &impl Fn(&[u8], &mut [u8])) -> (i64, bool) {
-    let mut small = [0_u8; WORD_MAX];
-    let Some(small) = small.get_mut(..word.len()) else { return (-1, false) };
-    let worth = i64::try_from(word.len()).unwrap_or(0);
-    small.iter_mut().zip(word).for_each(|(to, from)| *to = from.to_ascii_lowercase());
-    if is_common_bytes(small) {
-        return (-worth, false);
+fn gain(span: &Span, read: &impl Fn(u128, usize) -> u128) -> (i64, bool) {
+    let len = span.range.len();
+    let worth = i64::try_from(len).unwrap_or(0);
+    match span.key {
+        _ if span.known => (-worth, false),
+        Some(key) if len > 1 && has(read(key, len)) => (worth, true),
+        _ => (-1, false),
     }
-    read(word, small);
-    if word.len() > 1 && is_common_bytes(small) { (worth, true) } else { (-1, false) }
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::super::edits::Edits;
-use super::super::survey::Marks;
+use super::super::survey::{Bits, Marks};
 use super::super::transform::Transform;
 use super::super::words::is_common_bytes;
 use super::{Found, Source};
@@ -22,9 +22,16 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     let mut done = 0;
     for stretch in source.survey.stretches(Marks::LEET) {
         let mut at = stretch.start.max(done);
-        while at < stretch.end {
-            let Some(word) = next_word(source.text.as_bytes(), at, stretch.end) else { break };
-            at = word.end;
+        while let Some(sign) = source.survey.next(Bits::Leet, at, stretch.end + WORD_MAX) {
+            let word = source.survey.start(Bits::LeetPart, sign)..source.survey.end(Bits::LeetPart, sign);
+            if word.start >= stretch.end {
+                break;
+            }
+            let whole = word.start >= at;
+            at = word.end.max(sign + 1);
+            if !whole {
+                continue;
+            }
             let written = source.text.get(word.clone()).unwrap_or_default();
             let Some((plain, known)) = undisguised(written) else { continue };
             evidence += if known { plain.len() } else { 0 };
@@ -38,19 +45,6 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
         words.into_iter().for_each(|(range, plain)| edits.replace(range, &plain));
         into.extend(Found::among(source.text, &edits, vec![Transform::Leetspeak]));
     }
-}
-
-const fn is_part(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'$' | b'!' | b'|' | b'+')
-}
-
-fn next_word(bytes: &[u8], mut at: usize, until: usize) -> Option<Range<usize>> {
-    if at > 0 && bytes.get(at - 1).is_some_and(|byte| is_part(*byte)) {
-        at += bytes.get(at..)?.iter().position(|byte| !is_part(*byte))?;
-    }
-    let start = at + bytes.get(at..until)?.iter().position(|byte| is_part(*byte))?;
-    let rest = bytes.get(start..)?;
-    Some(start..start + rest.iter().position(|byte| !is_part(*byte)).unwrap_or(rest.len()))
 }
 
 /// The letter that a digit or sign stands for; `1` and `|` are told apart by the caller.
@@ -71,15 +65,20 @@ const fn letter(byte: u8, one: u8) -> u8 {
 
 /// The word without its disguise, and whether it is a known one; `None` for what is none.
 fn undisguised(written: &str) -> Option<(String, bool)> {
-    let written = written.trim_end_matches(['!', '+']);
+    let signs = written.bytes().rev().take_while(|byte| matches!(byte, b'!' | b'+')).count();
+    let written = written.get(..written.len() - signs)?;
+    if !(2..=WORD_MAX).contains(&written.len()) {
+        return None;
+    }
     let letters = written.bytes().filter(u8::is_ascii_alphabetic).count();
     let disguised = written.len() - letters;
-    if letters == 0 || disguised == 0 || !(2..=WORD_MAX).contains(&written.len()) {
+    if letters == 0 || disguised == 0 {
         return None;
     }
     let mut plain = [0_u8; WORD_MAX];
     let plain = plain.get_mut(..written.len())?;
-    for one in [b'i', b'l'] {
+    let ones = written.bytes().any(|byte| matches!(byte, b'1' | b'!' | b'|'));
+    for one in [b'i', b'l'].into_iter().take(1 + usize::from(ones)) {
         plain.iter_mut().zip(written.bytes()).for_each(|(to, from)| *to = letter(from, one));
         if written.len() > 2 && is_common_bytes(plain) {
             return Some((String::from_utf8_lossy(plain).into_owned(), true));

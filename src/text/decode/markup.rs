@@ -6,7 +6,7 @@
 use memchr::{memchr, memmem};
 
 use super::super::edits::Edits;
-use super::super::survey::Marks;
+use super::super::survey::{Bits, Marks};
 use super::super::transform::Transform;
 use super::{Found, Source};
 use crate::limits::TAG_BYTES_MAX;
@@ -30,12 +30,8 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     let mut comments_end = true;
     for stretch in source.survey.stretches(Marks::MARKUP) {
         let mut at = stretch.start.max(done);
-        while at < stretch.end {
-            let Some(next) = bytes.get(at..stretch.end).and_then(|rest| rest.iter().position(|b| b"<*`~".contains(b)))
-            else {
-                break;
-            };
-            at += next;
+        while let Some(next) = source.survey.next(Bits::Markup, at, stretch.end) {
+            at = next;
             let rest = bytes.get(at..).unwrap_or_default();
             let removed = if rest.starts_with(b"<!--") {
                 // Without an end here there is none further on either.
@@ -73,10 +69,12 @@ fn tag(rest: &[u8]) -> Option<(usize, &'static str)> {
     let inside = rest.get(1..TAG_BYTES_MAX.min(rest.len()))?;
     let name = inside.strip_prefix(b"/").unwrap_or(inside);
     let length = name.iter().take_while(|byte| byte.is_ascii_alphanumeric()).take(12).count();
-    let name = std::str::from_utf8(name.get(..length)?).ok()?.to_ascii_lowercase();
-    let left = match name.as_str() {
-        name if INLINE.contains(&name) => "",
-        name if BLOCK.contains(&name) => " ",
+    let name = name.get(..length)?;
+    let same = |known: &&str| known.as_bytes().eq_ignore_ascii_case(name);
+    let left = match length {
+        0 => return None,
+        _ if INLINE.iter().any(same) => "",
+        _ if BLOCK.iter().any(same) => " ",
         _ => return None,
     };
     Some((memchr(b'>', inside)? + 2, left))

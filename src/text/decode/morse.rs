@@ -1,5 +1,7 @@
 //! Morse code: letters in dots and dashes, words apart by a slash or a wide gap.
 
+use memchr::memchr3;
+
 use super::super::edits::Edits;
 use super::super::survey::Marks;
 use super::super::transform::Transform;
@@ -28,9 +30,8 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     for stretch in source.survey.stretches(Marks::DOTS) {
         let mut at = stretch.start.max(done);
         while at < stretch.end {
-            let rest = source.text.get(source.text.ceil_char_boundary(at)..).unwrap_or_default();
-            at = source.text.len() - rest.len();
-            let Some(first) = rest.find(['.', '-', '_']).filter(|first| at + first < stretch.end) else { break };
+            let rest = source.text.as_bytes().get(at..stretch.end).unwrap_or_default();
+            let Some(first) = memchr3(b'.', b'-', b'_', rest) else { break };
             let (text, end) = run(source, at + first);
             if is_message(&text) {
                 edits.replace(at + first..end, text.trim_end());

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::super::chars::is_word;
 use super::super::edits::Edits;
-use super::super::survey::Marks;
+use super::super::survey::{Bits, Marks};
 use super::super::transform::Transform;
 use super::super::words::{is_common, segment};
 use super::{Found, Source};
@@ -33,7 +33,8 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     let mut done = 0;
     for stretch in source.survey.stretches(Marks::SPACED) {
         let mut at = source.text.ceil_char_boundary(stretch.start.max(done));
-        while at < stretch.end {
+        while let Some(third) = source.survey.next(Bits::Spaced, at, stretch.end) {
+            at = head(source.text, third).max(at);
             let run = run(source.text, at, stretch.end);
             at = run.range.end;
             if run.gaps.len() >= 2
@@ -50,6 +51,24 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
         runs.into_iter().for_each(|(range, text, _)| edits.replace(range, &text));
         into.extend(Found::among(source.text, &edits, vec![Transform::Spaced]));
     }
+}
+
+/// Where single letters start that go on up to a place; earlier ones may have wider gaps than the last.
+fn head(text: &str, at: usize) -> usize {
+    let bytes = text.as_bytes();
+    let word = |at: usize| bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
+    let mut head = at;
+    let mut next = at;
+    while let Some(here) = next.checked_sub(1).filter(|here| head - here <= GAP_MAX + 1) {
+        if word(here) {
+            if here.checked_sub(1).is_some_and(word) {
+                break;
+            }
+            head = here;
+        }
+        next = here;
+    }
+    text.ceil_char_boundary(head)
 }
 
 /// The next run of single letters that starts before `until`; its range ends where to go on even if there

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::super::edits::Edits;
-use super::super::survey::Marks;
+use super::super::survey::{Bits, Marks, Survey};
 use super::super::transform::{Transform, Transforms};
 use super::super::words::{is_common, is_common_bytes, segment};
 use super::{Found, Source};
@@ -25,11 +25,15 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     let mut done = 0;
     for stretch in source.survey.stretches(Marks::JOINER.or(Marks::CAMEL).or(Marks::LONG)) {
         let mut at = stretch.start.max(done);
-        while at < stretch.end {
-            let Some(token) = next_token(source.text.as_bytes(), at, stretch.end) else { break };
-            at = token.end;
+        while let Some(joint) = source.survey.next(Bits::Joint, at, stretch.end + TOKEN_BYTES_MAX) {
+            let token = token_at(source.survey, source.text.as_bytes(), joint);
+            if token.start >= stretch.end {
+                break;
+            }
+            let whole = token.start >= at;
+            at = token.end.max(joint + 1);
             let written = source.text.get(token.clone()).unwrap_or_default();
-            if written.len() < 4 || written.len() > TOKEN_BYTES_MAX || !written.is_ascii() {
+            if !whole || written.len() < 4 || written.len() > TOKEN_BYTES_MAX {
                 continue;
             }
             if let Some((transform, words)) = read(written) {
@@ -42,30 +46,18 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     into.extend(Found::among(source.text, &edits, fired.iter().collect()));
 }
 
-/// What a token is made of: letters, and what may stand between them.
-const fn is_part(byte: u8) -> bool {
-    byte.is_ascii_alphabetic()
-        || matches!(byte, b'-' | b'_' | b'.' | b'*' | b'/' | b'|' | b'~' | b'+' | b'^' | b'\'' | b',' | b'#')
-}
-
-/// The next token that starts before `until`, without what stands at its ends.
-fn next_token(bytes: &[u8], mut at: usize, until: usize) -> Option<Range<usize>> {
-    if at > 0 && bytes.get(at - 1).is_some_and(|byte| is_part(*byte)) {
-        at += bytes.get(at..)?.iter().position(|byte| !is_part(*byte))?;
-    }
-    let start = at + bytes.get(at..until)?.iter().position(|byte| byte.is_ascii_alphabetic())?;
-    let rest = bytes.get(start..)?;
-    let token = rest.get(..rest.iter().position(|byte| !is_part(*byte)).unwrap_or(rest.len()))?;
-    let length = token.iter().rposition(|byte| byte.is_ascii_alphabetic())? + 1;
-    Some(start..start + length)
+/// The token around a place, without the punctuation at its ends.
+fn token_at(survey: &Survey, bytes: &[u8], at: usize) -> Range<usize> {
+    let (start, end) = (survey.start(Bits::Part, at), survey.end(Bits::Part, at));
+    let start = survey.next(Bits::Letter, start, end).unwrap_or(end);
+    let punctuation = bytes.get(start..end).unwrap_or_default().iter().rev();
+    start..end - punctuation.take_while(|byte| !byte.is_ascii_alphabetic()).count()
 }
 
 /// The words that a token is made of.
 fn read(token: &str) -> Option<(Transform, String)> {
     let bytes = token.as_bytes();
-    let letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphabetic);
-    let joints = (1..bytes.len()).filter(|at| !letter(*at) && letter(at - 1)).count();
-    let humps = (1..bytes.len()).filter(|at| is_hump(bytes, *at)).count();
+    let (joints, humps) = seams(bytes);
     let letters = || -> String { token.chars().filter(char::is_ascii_alphabetic).collect() };
     if joints == 0 && humps == 0 {
         return if token.len() < LETTERS_MIN { None } else { cut(token).map(|words| (Transform::Joined, words)) };
@@ -75,23 +67,38 @@ fn read(token: &str) -> Option<(Transform, String)> {
         let kept = bytes.iter().filter(|byte| byte.is_ascii_alphabetic());
         let count = whole.iter_mut().zip(kept).map(|(to, from)| *to = *from).count();
         let known = count > 3 && is_common_bytes(whole.get(..count)?);
-        if known && !parts(token).iter().all(|part| is_common(part)) {
+        if known && !parts(token).all(is_common) {
             return Some((Transform::Split, letters()));
         }
     }
     if joints + humps + 1 < WORDS_MIN {
         return None;
     }
-    let parts = parts(token);
-    let known = parts.iter().filter(|part| is_common(part)).count();
-    if known >= WORDS_MIN && known * 4 >= parts.len() * 3 {
-        return Some((Transform::Joined, parts.join(" ")));
+    let (mut count, mut known) = (0, 0);
+    for part in parts(token) {
+        count += 1;
+        known += usize::from(is_common(part));
+    }
+    if known >= WORDS_MIN && known * 4 >= count * 3 {
+        return Some((Transform::Joined, parts(token).collect::<Vec<_>>().join(" ")));
     }
     // Parts that are no words but make words together.
-    if joints < 2 || known * 2 > parts.len() || token.len() > (joints + 1) * (SYLLABLE_MAX + 1) {
+    if joints < 2 || known * 2 > count || token.len() > (joints + 1) * (SYLLABLE_MAX + 1) {
         return None;
     }
     cut(&letters()).map(|words| (Transform::Split, words))
+}
+
+/// How often punctuation follows a letter, and how often a capital follows a small one.
+fn seams(bytes: &[u8]) -> (usize, usize) {
+    let (mut joints, mut humps) = (0, 0);
+    let mut before = b' ';
+    for byte in bytes {
+        joints += usize::from(!byte.is_ascii_alphabetic() & before.is_ascii_alphabetic());
+        humps += usize::from(byte.is_ascii_uppercase() & before.is_ascii_lowercase());
+        before = *byte;
+    }
+    (joints, humps)
 }
 
 /// Whether a capital follows a small letter here.
@@ -101,19 +108,17 @@ fn is_hump(bytes: &[u8], at: usize) -> bool {
 }
 
 /// The parts between punctuation and at changes from small letters to capitals.
-fn parts(token: &str) -> Vec<&str> {
+fn parts(token: &str) -> impl Iterator<Item = &str> {
     let bytes = token.as_bytes();
-    let mut parts = Vec::new();
-    let mut start = 0;
-    for at in 0..=bytes.len() {
-        let here = bytes.get(at).copied().unwrap_or(b' ');
-        let hump = is_hump(bytes, at);
-        if !here.is_ascii_alphabetic() || hump {
-            parts.extend(token.get(start..at).filter(|part| !part.is_empty()));
-            start = if hump { at } else { at + 1 };
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + bytes.get(at..)?.iter().position(u8::is_ascii_alphabetic)?;
+        at = start + 1;
+        while bytes.get(at).is_some_and(u8::is_ascii_alphabetic) && !is_hump(bytes, at) {
+            at += 1;
         }
-    }
-    parts
+        token.get(start..at)
+    })
 }
 
 /// Letters cut into at least three known words.
