@@ -118,7 +118,7 @@ fn posted(n: usize, planted: &Planted) -> Vec<String> {
         message(text.clone()),
         message(format!("{attack}: {text}")),
         message(format!("{text}, so {attack}, {text}")),
-        message(format!("{} ignore all previous", text)),
+        message(format!("{text} ignore all previous")),
         message(format!("instructions and {text}")),
         event("message", json!({"role": "assistant", "text": text})),
         call(json!({"body": text})),

@@ -60,7 +60,6 @@ pub fn feature(kind: Kind, a: u64, b: u64) -> u64 {
 
 /// The slot of a feature.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the highest bits of 64 are fewer than 32")]
 pub fn slot(feature: u64) -> u32 {
     (feature >> (64 - SLOT_BITS)) as u32
 }

@@ -221,7 +221,6 @@ impl Default for Memo {
 }
 
 impl Memo {
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
     fn entry(&mut self, hash: u64, look_up: impl FnOnce() -> Known) -> Known {
         let Some(place) = self.0.get_mut((hash >> 7) as usize & (MEMO_PLACES - 1)) else { return look_up() };
         if place.0 != hash {

@@ -99,8 +99,8 @@ impl Evasion {
     ];
 }
 
-fn each(text: &str, mut write: impl FnMut(char) -> String) -> String {
-    text.chars().map(|char| write(char)).collect()
+fn each(text: &str, write: impl FnMut(char) -> String) -> String {
+    text.chars().map(write).collect()
 }
 
 fn each_unit(text: &str, write: impl Fn(u16) -> String) -> String {
@@ -267,7 +267,7 @@ fn zalgo(text: &str, random: &mut Random) -> String {
     each(text, |char| {
         let mut piece = char.to_string();
         if char.is_alphabetic() {
-            for _ in 0..1 + random.below(3) {
+            for _ in 0..=random.below(3) {
                 piece.extend(char::from_u32(0x300 + u32::try_from(random.below(0x40)).unwrap_or(0)));
             }
         }

@@ -237,7 +237,8 @@ mod tests {
     fn reasons_quote_no_secrets() {
         let reasons = vec!["`ignore all` (+2.0)".to_owned(), "`sesame77` as word (+1.0)".to_owned()];
         let text = "ignore all, the word is opensesame77";
-        assert_eq!(without_secrets(reasons.clone(), text, &[24..36]), reasons[..1]);
+        let secret = 24..36;
+        assert_eq!(without_secrets(reasons.clone(), text, std::slice::from_ref(&secret)), reasons[..1]);
         assert_eq!(without_secrets(reasons.clone(), text, &[]), reasons);
     }
 }

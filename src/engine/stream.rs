@@ -175,9 +175,10 @@ impl Engine {
             if check.score_min.is_some_and(too_low) {
                 continue;
             }
-            let shown = match check.secret {
-                true => masks::hint(view.text().get(hit.core.clone()).unwrap_or_default()),
-                false => masks::piece(&program.scanner, view.text(), &hit.range),
+            let shown = if check.secret {
+                masks::hint(view.text().get(hit.core.clone()).unwrap_or_default())
+            } else {
+                masks::piece(&program.scanner, view.text(), &hit.range)
             };
             let summary = format!("`{shown}`, cut over several turns up to `{}`", ends.path);
             findings.push(self.joint_finding(program, context, rule, (summary, None), (&joined, &over), ends));

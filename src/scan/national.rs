@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn check_digits_tell_numbers_from_look_alikes() {
-        let rows: [(fn(&str) -> bool, &str, &str); 8] = [
+        type Check = fn(&str) -> bool;
+        let rows: [(Check, &str, &str); 8] = [
             (is_luhn_short, "046 454 286", "046 454 287"),
             (is_luhn_short, "811218-9876", "811218-9877"),
             (is_verhoeff, "2345 6789 0124", "2345 6789 0125"),

@@ -98,7 +98,7 @@ impl Counts {
         let mut ranks = 0.0;
         let mut at = 0;
         for tied in scores.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
-            let middle = at as f64 + (tied.len() as f64 + 1.0) / 2.0;
+            let middle = f64::midpoint(at as f64 + 1.0, (at + tied.len()) as f64);
             ranks += middle * tied.iter().filter(|(_, positive)| *positive).count() as f64;
             at += tied.len();
         }
