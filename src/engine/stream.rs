@@ -19,6 +19,9 @@ use super::masks;
 /// How much surer the classifier must be of pieces that were put together than of one text.
 const JOINED_LOGIT: f32 = 1.0;
 
+/// What stands between two turns in a tail: it is read as nothing and as a space.
+const TURN: char = '\u{1e}';
+
 /// Which texts are read on from turn to turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
@@ -59,10 +62,13 @@ impl Tails {
 
     fn extend(&mut self, stream: Stream, text: &str) {
         let Some(tail) = self.0.get_mut(stream as usize) else { return };
-        let keep = STREAM_TAIL_BYTES.saturating_sub(text.len());
+        let keep = STREAM_TAIL_BYTES.saturating_sub(text.len() + TURN.len_utf8());
         let from = tail.ceil_char_boundary(tail.len().saturating_sub(keep));
         tail.drain(..from);
         let from = text.ceil_char_boundary(text.len().saturating_sub(STREAM_TAIL_BYTES));
+        if !tail.is_empty() && !text.is_empty() {
+            tail.push(TURN);
+        }
         tail.push_str(text.get(from..).unwrap_or_default());
     }
 }
@@ -135,9 +141,10 @@ impl Engine {
         let before = known.map(|session| session.tails.of(stream).to_owned()).unwrap_or_default();
         if !before.is_empty() {
             for separator in ["", " "] {
+                let before = before.replace(TURN, separator);
                 self.check_joint(program, context, (&before, separator), &ends, findings);
             }
-            self.score_joint(program, context, &before, &ends, findings);
+            self.score_joint(program, context, &before.replace(TURN, " "), &ends, findings);
         }
         if !secret && has_secret(findings) {
             // Its second half is in this turn.
@@ -262,7 +269,9 @@ mod tests {
         tails.extend(Stream::Read, "\u{e9}".repeat(STREAM_TAIL_BYTES).as_str());
         assert!(tails.of(Stream::Read).len() <= STREAM_TAIL_BYTES);
         tails.extend(Stream::Read, "end");
-        assert!(tails.of(Stream::Read).ends_with("\u{e9}end") && tails.of(Stream::Read).len() <= STREAM_TAIL_BYTES);
+        assert!(
+            tails.of(Stream::Read).ends_with("\u{e9}\u{1e}end") && tails.of(Stream::Read).len() <= STREAM_TAIL_BYTES
+        );
         assert_eq!(tails.of(Stream::Heard), "");
     }
 }
