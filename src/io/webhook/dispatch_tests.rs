@@ -383,7 +383,7 @@ async fn a_stop_in_the_middle_loses_nothing() {
 async fn what_is_too_old_or_not_wanted_is_passed_over() {
     let (house, (_receiver, url, mut arrivals)) = (House::new(), Receiver::start().await);
     let mut old = halted("old");
-    old.written = Some(clock::now() - Span::seconds(7_200));
+    old.written = Some(clock::now() - Span::seconds(7_201));
     let before = halted("resumed");
     let resumed = HaltRecord::from_order(&order("resumed", HaltState::Running), Some(&before)).expect("was halted");
     let mut task = house.start(&url, "events = ['session.resumed']\nmax_age = '2h'", every(1));
