@@ -4,7 +4,8 @@ use super::features::{Extractor, Kind, SLOT_BITS, feature, slot};
 use super::lexicon::{Concepts, Lexicon, Memo};
 use super::tokens::{Token, mix, tokenize};
 
-/// Tokens of one text that are looked at; what follows in a longer text goes through in pieces.
+/// Tokens of one text that are scored. What follows in a longer text is not: only phrases and patterns
+/// read it.
 pub const TOKENS_MAX: usize = 4_096;
 /// Lengths of the windows that are scored, in tokens; each is moved by a quarter of its length.
 const WINDOWS: [usize; 4] = [12, 32, 96, 256];
