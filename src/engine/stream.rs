@@ -6,7 +6,7 @@
 //! over the joint. A session keeps so many bytes for each and no more. A secret that was found in a turn is
 //! masked before the turn is cut, since half of it would be known to no rule and shown with the next turn.
 
-use super::texts::head;
+use super::texts::{head, looks_at};
 use super::{Context, Engine, Program};
 use crate::event::{Event, Kind, LeafValue, Leaves, Role, Trust};
 use crate::finding::{Evidence, Finding, Probability};
@@ -165,12 +165,7 @@ impl Engine {
     ) {
         let joined = format!("{before}{separator}{}", ends.head);
         let view = View::new(&joined);
-        let wanted = |n: usize| {
-            program.match_rule(n).is_some_and(|(rule, check)| {
-                let in_fields = check.fields.iter().any(|glob| glob.covers(&ends.path));
-                rule.when.passes(context.event) && (check.fields.is_empty() || in_fields)
-            })
-        };
+        let wanted = |n: usize| program.match_rule(n).is_some_and(|one| looks_at(one, context.event, &ends.path));
         for hit in self.scan_layer(program, view.layer(), wanted) {
             let Some((rule, check)) = program.match_rule(hit.rule) else { continue };
             let over = view.original_range(hit.range.clone());

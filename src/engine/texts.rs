@@ -216,7 +216,7 @@ fn names(layer: &Layer<'_>) -> Vec<String> {
     layer.transforms().iter().map(|transform| transform.as_str().to_owned()).collect()
 }
 
-fn looks_at((rule, check): (&Rule, &MatchCheck), event: &Event<'_>, path: &str) -> bool {
+pub(super) fn looks_at((rule, check): (&Rule, &MatchCheck), event: &Event<'_>, path: &str) -> bool {
     rule.when.passes(event) && in_fields(&check.fields, path)
 }
 
