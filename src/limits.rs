@@ -50,6 +50,70 @@ pub const WINDOW_ENTRIES_MAX: usize = 64;
 /// Longest window of a rule.
 pub const WINDOW_SPAN_MAX: Span = Span::seconds(86_400);
 
+/// Most steps of a sequence.
+pub const SEQUENCE_STEPS_MAX: usize = 16;
+/// Most keys that one event counts under for one rule: recipients or hosts that it names.
+pub const KEYS_PER_EVENT_MAX: usize = 16;
+/// Most hosts, and most e-mail addresses, of one event that are taken for its goal.
+pub const DESTINATIONS_MAX: usize = 32;
+/// Most definitions of tools of one event that are looked at.
+pub const DEFINITIONS_PER_EVENT_MAX: usize = 512;
+/// Distinct definitions of one tool that are remembered, the current one among them.
+pub const DEFINITIONS_KNOWN: usize = 4;
+/// Tools of which one shard remembers the definitions.
+pub const DEFINITION_KEYS_MAX: usize = 1_000_000;
+/// A tool whose definition was not seen for this long, in event time, is forgotten.
+pub const DEFINITION_IDLE: Span = Span::seconds(30 * 86_400);
+/// Rules whose findings a session counts for its risk score; a later one counts as new each time.
+pub const SCORED_RULES_MAX: usize = 32;
+/// How often the weight of a rule's findings is halved at most.
+pub const POINTS_HALVED_MAX: u8 = 20;
+/// Events that a session remembers by name, for findings about several steps.
+pub const MARKS_PER_SESSION_MAX: usize = 32;
+
+/// Letters and digits of one print: what is shorter is not recognised in what leaves.
+pub const PRINT_CHARS: usize = 16;
+/// Prints of which a source keeps one; every passage of `PRINT_CHARS + PRINT_WINDOW - 1` characters has one.
+pub const PRINT_WINDOW: usize = 8;
+/// Most prints of one source text.
+pub const SOURCE_PRINTS_MAX: usize = 2_048;
+/// Most values (numbers, addresses, keys) of one source text.
+pub const SOURCE_VALUES_MAX: usize = 256;
+/// Most words of one source text.
+pub const SOURCE_WORDS_MAX: usize = 1_024;
+/// Bytes of what left by one way that the next text is read together with.
+pub const TAIL_BYTES: usize = 256;
+/// Ways of one session (arguments of its tools) that are read on from call to call.
+pub const TAILS_MAX: usize = 4;
+
+/// Keys of one flow rule with sources in one shard.
+pub const FLOW_KEYS_MAX: usize = 131_072;
+/// Keys of one flow rule of which it is remembered what is known.
+pub const FLOW_KNOWN_KEYS_MAX: usize = 262_144;
+/// Most sources of one key; at most 128.
+pub const FLOW_SOURCES_MAX: usize = 128;
+/// Most prints of all sources of one key, and fewest that there is room for however many keys there are.
+pub const FLOW_PRINTS_MAX: usize = 4_096;
+/// Room for prints of one key where there are very many keys.
+pub const FLOW_PRINTS_MIN: usize = 64;
+/// Most values of all sources of one key.
+pub const FLOW_VALUES_MAX: usize = 1_024;
+/// Room for values of one key where there are very many keys.
+pub const FLOW_VALUES_MIN: usize = 16;
+/// Most words of all sources of one key.
+pub const FLOW_WORDS_MAX: usize = 4_096;
+/// Most prints of one key that are known to be no secret, and twice as many as values or words.
+pub const FLOW_KNOWN_MAX: usize = 512;
+/// Prints of one flow rule in one shard that are shared out among its keys.
+pub const FLOW_ENTRIES_MAX: usize = 8 << 20;
+/// Texts of a source that are shorter than this are read together.
+pub const FLOW_TEXT_BYTES_MIN: usize = 64;
+/// Keys, and groups of them, whose baseline one spike rule keeps in one shard.
+pub const BASELINE_KEYS_MAX: usize = 200_000;
+
+/// How far back a replay reaches at most.
+pub const REPLAY_SPAN_MAX: Span = Span::seconds(3_600);
+
 /// How far behind its record's append time an event's own timestamp may lie.
 pub const LATENESS: Span = Span::seconds(300);
 /// How far ahead of its record's append time an event's own timestamp may lie.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 pub struct Millis(pub i64);
 
 /// A length of time in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Span(pub i64);
 
 /// Below this a bare number is taken for seconds, at or above it for milliseconds: 10^11 ms is
@@ -31,6 +31,30 @@ impl Millis {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<Timestamp>().ok().map(|t| Self(t.as_millisecond()))
+    }
+
+    /// The first moment after a day such as `2027-01-31`, UTC; `None` where the text is no day.
+    ///
+    /// ```
+    /// use haltline::time::Millis;
+    /// assert_eq!(Millis::end_of_day("1970-01-01"), Some(Millis(86_400_000)));
+    /// assert_eq!(Millis::end_of_day("1970-02-30"), None);
+    /// ```
+    #[must_use]
+    pub fn end_of_day(day: &str) -> Option<Self> {
+        let day: jiff::civil::Date = day.parse().ok()?;
+        let next = day.tomorrow().ok()?;
+        format!("{next}T00:00:00Z").parse::<Timestamp>().ok().map(|t| Self(t.as_millisecond()))
+    }
+
+    /// Minute of the day and day of the week (0 is Monday) of this moment, in a zone that is so many
+    /// minutes ahead of UTC.
+    #[must_use]
+    pub fn clock(self, ahead_minutes: i64) -> (i64, i64) {
+        const DAY_MINUTES: i64 = 24 * 60;
+        let minutes = self.0.div_euclid(60_000).saturating_add(ahead_minutes);
+        // The first of January 1970 was a Thursday.
+        (minutes.rem_euclid(DAY_MINUTES), (minutes.div_euclid(DAY_MINUTES) + 3).rem_euclid(7))
     }
 
     /// Reads a bare number: seconds below 10^11, milliseconds from there on.
@@ -52,14 +76,18 @@ impl fmt::Display for Millis {
     }
 }
 
+/// RFC 3339 where people read it, the bare number in saved state.
 impl serde::Serialize for Millis {
     fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_str(self)
+        if out.is_human_readable() { out.collect_str(self) } else { out.serialize_i64(self.0) }
     }
 }
 
 impl<'de> serde::Deserialize<'de> for Millis {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        if !input.is_human_readable() {
+            return i64::deserialize(input).map(Self);
+        }
         let text = String::deserialize(input)?;
         Self::parse(&text)
             .ok_or_else(|| serde::de::Error::custom(format!("expected an RFC 3339 timestamp, got `{text}`")))

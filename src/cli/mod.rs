@@ -1,11 +1,14 @@
 //! The commands, one file each. Each prints for people, or with `--json` for programs.
 
+mod backtest;
 mod check;
 mod corpora;
 mod demo;
 mod eval;
 mod generate;
 mod logging;
+mod records;
+mod replay;
 mod schema;
 mod serve;
 mod test;
@@ -41,6 +44,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Run the rules' own test cases.
     Test(test::TestArgs),
+    /// Play recorded events through the rules: one decision an event, the same from run to run.
+    Replay(replay::ReplayArgs),
+    /// Play recorded events through two rule sets and name every decision that would change.
+    Backtest(backtest::BacktestArgs),
     /// Measure the rules on labelled corpora: recall, false positives, AUC, by source.
     Eval(eval::EvalArgs),
     /// Make labelled texts: the training corpus, or attacks hidden in every way.
@@ -107,6 +114,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run(args) => serve::run(&args),
         Command::Check(args) => Ok(check::run(&args)),
         Command::Test(args) => Ok(test::run(&args)),
+        Command::Replay(args) => replay::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Train(args) => train::run(&args),

@@ -3,29 +3,27 @@
 use std::sync::Arc;
 
 use super::masks::{mask, mask_at, masked};
-use super::program::{from_millionths, millionths};
-use super::{Context, Engine, Program, Seen};
-use crate::detect::{Crossing, RateDetector};
-use crate::event::{Event, Leaves};
+use super::{Context, Engine, Program, Seen, definitions, fields};
+use crate::event::Leaves;
 use crate::finding::{Evidence, Finding, Mode};
-use crate::halt::HaltRecord;
 use crate::ids::digest_id;
-use crate::limits::FINDINGS_PER_EVENT_MAX;
-use crate::rules::{Glob, GroupBy, RateCheck, Rule, Threshold, number_of, text_of};
+use crate::limits::{FINDINGS_PER_EVENT_MAX, POINTS_HALVED_MAX};
+use crate::rules::{Check, Except, Rule};
 
 impl Engine {
-    /// Runs every rule; in a silent replay only those with a memory.
+    /// Runs every rule; in a silent replay only those with a memory, and what they ask for.
     pub(super) fn check(&mut self, context: &Context<'_>, silent: bool, seen: Seen, findings: &mut Vec<Finding>) {
         let program = self.program.clone();
         let leaves = Leaves::of(context.event);
-        if silent {
+        if silent && !program.follows_findings() {
             self.carry(context, &leaves);
         } else {
             self.check_texts(&program, context, &leaves, findings);
             self.check_scopes(&program, context, &leaves, findings);
+            drop_excepted(&program, context, findings);
         }
         if seen == Seen::New {
-            self.check_rates(&program, context, &leaves, findings);
+            self.check_memories(&program, context, &leaves, findings);
         }
         let dropped = findings.len().saturating_sub(FINDINGS_PER_EVENT_MAX);
         self.stats.findings_dropped += dropped as u64;
@@ -34,70 +32,68 @@ impl Engine {
     }
 
     fn check_scopes(&self, program: &Program, context: &Context<'_>, leaves: &Leaves<'_>, findings: &mut Vec<Finding>) {
-        for (rule, check) in program.scopes().filter(|(rule, _)| rule.when.passes(context.event)) {
-            let covered = leaves.iter().filter(|leaf| check.fields.iter().any(|glob| glob.covers(leaf.path)));
-            let mut exceeded = covered.filter_map(|leaf| {
-                let shown = |text: &str| mask_at(&program.scanner, leaf.path, text);
-                Some((leaf.path, check.limit.exceeded(leaf.value, context.event, &shown)?))
+        let looked_at = program.scopes().filter(|(rule, _)| rule.when.passes_with(context.event, context.hints));
+        for (rule, check) in looked_at {
+            if let Some(summary) = check.untimely(context.ts) {
+                findings.push(self.finding(rule, context, Evidence { summary, ..Evidence::default() }, None));
+                continue;
+            }
+            let exceeded = fields::find(context.event, leaves, &check.fields, |path, value| {
+                let shown = |text: &str| mask_at(&program.scanner, path, text);
+                Some((path.to_owned(), check.exceeded(value, context.event, &shown)?))
             });
-            if let Some((path, why)) = exceeded.next() {
+            if let Some((path, why)) = exceeded {
                 let summary = format!("`{path}` {why}");
-                let evidence = Evidence { summary, field: Some(path.to_owned()), ..Evidence::default() };
+                let evidence = Evidence { summary, field: Some(path), ..Evidence::default() };
                 findings.push(self.finding(rule, context, evidence, None));
             }
         }
     }
 
-    fn check_rates(
+    /// Runs the rules with a memory.
+    fn check_memories(
         &mut self,
         program: &Program,
         context: &Context<'_>,
         leaves: &Leaves<'_>,
         findings: &mut Vec<Finding>,
     ) {
-        let settled = self.halts.get(&context.session_key).is_some_and(|halt| halt.voids(&context.origin));
-        for (n, rule, check) in program.rates().filter(|(_, rule, _)| rule.when.passes(context.event)) {
-            let of_session = check.group_by.contains(&GroupBy::Session);
-            let owner = if of_session { context.session_key } else { 0 };
-            let Some(key) = self.rate_key(rule, check, context, leaves) else { continue };
-            let Some(amount) = amount(check, leaves) else { continue };
-            if settled && of_session {
-                continue;
+        let definitions = definitions::of(context.event, self.settings.hash_key);
+        self.learn_hints(context, &definitions);
+        let mut sent = None;
+        for (n, rule) in program.memories() {
+            let passes = || rule.when.passes_with(context.event, context.hints);
+            match &rule.check {
+                Check::Rate(check) if passes() => self.check_rate((n, rule, check), context, leaves, findings),
+                Check::Spike(check) if passes() => self.check_spike((n, rule, check), context, leaves, findings),
+                Check::Repeat(check) if passes() => self.check_repeat((n, rule, check), context, leaves, findings),
+                Check::Sequence(check) if passes() => self.check_sequence((n, rule, check), context, leaves, findings),
+                Check::Flow(check) if passes() => self.check_flow((n, rule, check), context, leaves, &mut sent, findings),
+                Check::Tools if passes() => self.check_definitions((n, rule), context, &definitions, findings),
+                _ => {}
             }
-            let crossing = self.rates.get_mut(n).and_then(|rate| rate.observe(key, owner, context.ts, amount));
-            if let Some(crossing) = crossing {
-                let evidence = rate_evidence(check, crossing, self.rates.get(n));
-                let episode = self.episode_id(rule, check, context, leaves, crossing);
-                findings.push(self.finding(rule, context, evidence, Some(episode)));
+        }
+        drop_excepted(program, context, findings);
+        let points = self.points(program, context, findings);
+        for (n, rule) in program.memories() {
+            if let Check::Score(check) = &rule.check
+                && rule.when.passes(context.event)
+            {
+                self.check_risk((n, rule, check), context, points, findings);
             }
         }
     }
 
-    /// The key of the window that an event counts in; `None` where a part of it is missing.
-    fn rate_key(&self, rule: &Rule, check: &RateCheck, context: &Context<'_>, leaves: &Leaves<'_>) -> Option<u128> {
-        let parts = group_parts(check, context.event, leaves)?;
-        let mut parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
-        parts.push(rule.id.as_bytes());
-        Some(self.settings.hash_key.of(&parts))
-    }
-
-    /// The id of an episode follows from the key itself, not from its secret hash, so that another
-    /// replica makes the same.
-    fn episode_id(
-        &self,
-        rule: &Rule,
-        check: &RateCheck,
-        context: &Context<'_>,
-        leaves: &Leaves<'_>,
-        crossing: Crossing,
-    ) -> String {
-        let parts = group_parts(check, context.event, leaves).unwrap_or_default();
-        let bucket = crossing.bucket.to_le_bytes();
-        // A release settles what was before it: what comes after is another episode, even in this bucket.
-        let releases = self.halts.get(&context.session_key).map_or(0, HaltRecord::releases).to_le_bytes();
-        let mut all: Vec<&[u8]> = vec![rule.id.as_bytes(), rule.version.as_bytes(), &bucket, &releases];
-        all.extend(parts.iter().map(|part| part.as_bytes()));
-        digest_id("f_", &all)
+    /// What the findings on an event add to the session's risk: the first of a rule its whole weight, each
+    /// later one half of the one before, so that one rule alone cannot fill the score.
+    fn points(&mut self, program: &Program, context: &Context<'_>, findings: &[Finding]) -> i64 {
+        let Some(session) = self.sessions.get_mut(context.session_key) else { return 0 };
+        let weight = |finding: &Finding| {
+            let rule = program.rule(&finding.rule).filter(|rule| rule.mode == Mode::Enforce)?;
+            let times = session.count_rule(&rule.id);
+            Some(rule.points >> times.min(POINTS_HALVED_MAX))
+        };
+        findings.iter().filter_map(weight).fold(0, i64::saturating_add)
     }
 
     pub(super) fn finding(
@@ -139,45 +135,12 @@ impl Engine {
     }
 }
 
-fn rate_evidence(check: &RateCheck, crossing: Crossing, detector: Option<&RateDetector>) -> Evidence {
-    let window = detector.map_or(check.window, RateDetector::span);
-    let summary = match &check.threshold {
-        Threshold::CountAtLeast(limit) => format!("{} events in {window}, limit {limit}", crossing.value),
-        Threshold::SumAbove { above, .. } => {
-            format!("a sum of {} in {window}, limit {above}", from_millionths(crossing.value))
-        }
-    };
-    Evidence { summary, ..Evidence::default() }
-}
-
-/// What an event adds to a window; `None` where it has no such number.
-fn amount(check: &RateCheck, leaves: &Leaves<'_>) -> Option<i64> {
-    match &check.threshold {
-        Threshold::CountAtLeast(_) => Some(0),
-        Threshold::SumAbove { fields, .. } => first_number(fields, leaves).map(millionths),
+/// Takes out what people have looked at and let pass.
+fn drop_excepted(program: &Program, context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for rule in program.excepted() {
+        findings.retain(|finding| {
+            let holds = |except: &Except| except.holds(context.event, context.ts, &finding.evidence);
+            finding.rule != rule.id || !rule.excepts.iter().any(holds)
+        });
     }
-}
-
-fn first_number(fields: &[Glob], leaves: &Leaves<'_>) -> Option<f64> {
-    leaves.iter().filter(|leaf| fields.iter().any(|glob| glob.covers(leaf.path))).find_map(|leaf| number_of(leaf.value))
-}
-
-/// The parts that make a window's key, the tenant first.
-fn group_parts(check: &RateCheck, event: &Event<'_>, leaves: &Leaves<'_>) -> Option<Vec<String>> {
-    let mut parts = vec![event.tenant.to_string()];
-    for part in &check.group_by {
-        let tool = event.tool.as_ref();
-        match part {
-            GroupBy::Tenant => {}
-            GroupBy::Session => parts.push(event.session.to_string()),
-            GroupBy::Agent => parts.push(event.agent.id.as_deref()?.to_owned()),
-            GroupBy::Tool => parts.push(tool?.name.to_string()),
-            GroupBy::Call => {
-                parts.push(tool?.name.to_string());
-                parts.push(tool?.args.as_ref().map(|args| args.get().to_owned()).unwrap_or_default());
-            }
-            GroupBy::Field(path) => parts.push(text_of(leaves.get(path)?)),
-        }
-    }
-    Some(parts)
 }

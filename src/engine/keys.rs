@@ -29,6 +29,13 @@ impl HashKey {
         FixedState::with_seed(seed).hash_one(bytes) as u32
     }
 
+    /// 64 bits of a hash, for values and definitions.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "any 64 bits of it")]
+    pub fn long(&self, bytes: &[u8]) -> u64 {
+        self.of(&[bytes]) as u64
+    }
+
     /// A short hash, where a rare collision does no harm.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "any 32 bits of it")]

@@ -33,7 +33,8 @@ impl Engine {
             return;
         }
         let origin = self.origin(at);
-        let context = Context { event: &event, session_key, ts, event_id: origin.to_string(), origin };
+        let event_id = origin.to_string();
+        let context = self.context((&event, session_key, ts), origin, event_id);
         let findings = self.scan_raw(&context, bytes);
         self.conclude(session_key, findings, effects);
     }

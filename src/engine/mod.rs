@@ -9,33 +9,47 @@
 //! halted session is not halted again.
 
 mod checks;
+mod definitions;
+mod destinations;
+mod fields;
+mod flows;
 mod generic;
+mod groups;
 mod keyed;
 mod keys;
 mod malformed;
 mod masks;
+mod memory;
+mod numbers;
 mod program;
 #[cfg(test)]
 mod secret_tests;
 mod selftest;
+mod sequences;
 mod sessions;
+mod snapshot;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod texts;
 mod unescape;
+mod windows;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::classify;
-use crate::detect::RateDetector;
-use crate::event::{Event, Rejected};
+use crate::event::{Event, Leaves, Rejected};
 use crate::finding::{Action, Finding, Mode};
 use crate::halt::HaltRecord;
 use crate::ids::{Origin, ShardId};
-use crate::limits::{CLOCK_AHEAD, LATENESS, SESSION_IDLE, SESSIONS_PER_SHARD_MAX};
+use crate::limits::{
+    CLOCK_AHEAD, DEFINITION_IDLE, DEFINITION_KEYS_MAX, LATENESS, SESSION_IDLE, SESSIONS_PER_SHARD_MAX,
+};
+use crate::rules::Hints;
 use crate::scan::Scratch;
+use crate::text::Printer;
 use crate::time::Millis;
 use crate::window::Keyed;
 
@@ -43,7 +57,11 @@ pub use keys::HashKey;
 pub use program::Program;
 pub use selftest::{CaseFailure, run_cases};
 pub use sessions::{FindingSummary, Session, SessionView};
+pub use snapshot::SnapshotError;
 
+use definitions::Definition;
+use destinations::Destinations;
+use memory::Memory;
 use sessions::Seen;
 
 /// Steps of expiry with each event, so that memory follows the traffic without a sweep.
@@ -107,7 +125,7 @@ pub struct Settings {
 }
 
 /// What an engine has counted since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stats {
     /// Events that changed nothing, because they had been seen.
     pub duplicates: u64,
@@ -126,11 +144,14 @@ pub struct Engine {
     shard: ShardId,
     settings: Settings,
     sessions: Keyed<Session>,
-    rates: Vec<RateDetector>,
+    memory: Memory,
+    /// What tools say of themselves.
+    hints: Keyed<Hints>,
     halts: BTreeMap<u128, HaltRecord>,
     watermark: Millis,
     last: Millis,
     stats: Stats,
+    printer: Printer,
     scratch: Scratch,
     classifier: classify::Scratch,
 }
@@ -142,6 +163,12 @@ struct Context<'a> {
     ts: Millis,
     origin: Origin,
     event_id: String,
+    /// What the event's tool says of itself.
+    hints: Hints,
+    /// Where the event sends something; only found out where some rule asks.
+    destinations: Destinations,
+    /// An operator's release settled what this event did.
+    settled: bool,
 }
 
 impl Engine {
@@ -149,7 +176,8 @@ impl Engine {
     #[must_use]
     pub fn new(shard: ShardId, program: Arc<Program>, settings: Settings) -> Self {
         Self {
-            rates: program.rate_detectors(),
+            memory: Memory::new(&program),
+            hints: Keyed::new(DEFINITION_IDLE, DEFINITION_KEYS_MAX),
             program,
             shard,
             settings,
@@ -158,6 +186,7 @@ impl Engine {
             watermark: Millis(i64::MIN),
             last: Millis(0),
             stats: Stats::default(),
+            printer: flows::printer(),
             scratch: Scratch::default(),
             classifier: classify::Scratch::default(),
         }
@@ -195,7 +224,7 @@ impl Engine {
     /// Keys that were forgotten because a map was full.
     #[must_use]
     pub fn keys_evicted(&self) -> u64 {
-        self.sessions.evicted() + self.rates.iter().map(RateDetector::evicted).sum::<u64>()
+        self.sessions.evicted() + self.memory.evicted() + self.hints.evicted()
     }
 
     /// What is known of a session.
@@ -230,6 +259,8 @@ impl Engine {
 
     fn view(&self, known: &Session) -> SessionView {
         let mut view = known.view(&self.shard);
+        let key = self.session_key(&view.tenant, &view.session);
+        view.score = numbers::from_thousandths(self.memory.score(key, view.last_seen));
         view.agent = view.agent.map(|agent| self.mask(&agent));
         view
     }
@@ -255,12 +286,67 @@ impl Engine {
         }
         self.stats.after_halt += u64::from(halted);
         let event_id = event.id.as_deref().map_or_else(|| origin.to_string(), str::to_owned);
-        let context = Context { event, session_key, ts, origin, event_id };
+        let context = self.context((event, session_key, ts), origin, event_id);
         let mut findings = Vec::new();
         self.check(&context, at.silent, seen, &mut findings);
         if !at.silent {
             self.conclude(session_key, findings, effects);
         }
+    }
+
+    fn context<'a>(
+        &self,
+        (event, session_key, ts): (&'a Event<'a>, u128, Millis),
+        origin: Origin,
+        event_id: String,
+    ) -> Context<'a> {
+        let settled = self.halts.get(&session_key).is_some_and(|halt| halt.voids(&origin));
+        let asked = self.program.asks_destinations();
+        let destinations = if asked { Destinations::of(event, &Leaves::of(event)) } else { Destinations::default() };
+        Context { event, session_key, ts, origin, event_id, hints: self.hints_of(event), destinations, settled }
+    }
+
+    /// What an event's tool says of itself, as far as its definition was seen in this shard.
+    fn hints_of(&self, event: &Event<'_>) -> Hints {
+        let Some(tool) = event.tool.as_ref().filter(|_| !self.hints.is_empty()) else { return Hints::default() };
+        let told = |server: &str| self.hints.get(self.tool_key(&event.tenant, server, &tool.name)).copied();
+        told(tool.server.as_deref().unwrap_or_default()).or_else(|| told("")).unwrap_or_default()
+    }
+
+    /// Remembers what tools say of themselves, with their server and without.
+    fn learn_hints(&mut self, context: &Context<'_>, definitions: &[Definition]) {
+        let event = context.event;
+        let server = event.tool.as_ref().and_then(|tool| tool.server.as_deref()).unwrap_or_default();
+        for one in definitions.iter().filter(|one| one.hints != Hints::default()) {
+            for server in [server, ""] {
+                let key = self.tool_key(&event.tenant, server, &one.name);
+                *self.hints.touch(key, context.ts, Hints::default) = one.hints;
+            }
+        }
+        self.hints.expire(self.watermark, EXPIRE_STEPS);
+    }
+
+    /// Remembers an event that a later finding may name.
+    fn mark(&mut self, context: &Context<'_>) {
+        let event_id = self.mask(&context.event_id);
+        let tool = context.event.tool.as_ref().map(|tool| self.mask(&tool.name));
+        if let Some(session) = self.sessions.get_mut(context.session_key) {
+            session.mark(context.origin.offset, &event_id, tool.as_deref());
+        }
+    }
+
+    /// How an earlier event is named: by its tool and its id where the session remembers it.
+    fn place(&self, context: &Context<'_>, offset: i64) -> String {
+        let session = self.sessions.get(context.session_key);
+        match session.and_then(|session| session.marked(offset)) {
+            Some((event_id, Some(tool))) => format!("`{tool}` in event {event_id}"),
+            Some((event_id, None)) => format!("event {event_id}"),
+            None => format!("event {}", Origin { offset, ..context.origin.clone() }),
+        }
+    }
+
+    fn tool_key(&self, tenant: &str, server: &str, tool: &str) -> u128 {
+        self.settings.hash_key.of(&[tenant.as_bytes(), server.as_bytes(), tool.as_bytes()])
     }
 
     /// Turns findings into effects, and the gravest that asks for it into a halt.
@@ -293,7 +379,8 @@ impl Engine {
         }
         let (watermark, steps) = (self.watermark, EXPIRE_STEPS * 1_000);
         self.sessions.expire(watermark, steps);
-        self.rates.iter_mut().for_each(|rate| rate.expire(watermark, steps));
+        self.memory.expire(watermark, steps);
+        self.hints.expire(watermark, steps);
     }
 
     fn halt(&mut self, record: &HaltRecord) {
@@ -302,16 +389,16 @@ impl Engine {
             return;
         }
         if !record.is_halted() {
-            self.rates.iter_mut().for_each(|rate| rate.reset(key));
+            self.memory.reset(key);
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.settle();
+            }
         }
         self.halts.insert(key, record.clone());
     }
 
     fn replace_rules(&mut self, program: Arc<Program>) {
-        let mut kept: BTreeMap<Arc<str>, RateDetector> =
-            self.program.rate_versions().zip(self.rates.drain(..)).collect();
-        let fresh = program.rate_versions().zip(program.rate_detectors());
-        self.rates = fresh.map(|(version, detector)| kept.remove(&version).unwrap_or(detector)).collect();
+        self.memory = std::mem::take(&mut self.memory).replaced(&program);
         self.program = program;
     }
 

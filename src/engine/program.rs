@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use super::masks;
 use crate::classify::Model;
-use crate::detect::{RateDetector, RateLimit};
-use crate::rules::{Check, ClassifyCheck, MatchCheck, RateCheck, Rule, RuleSet, ScopeCheck, Threshold};
+use crate::limits::REPLAY_SPAN_MAX;
+use crate::rules::{Check, ClassifyCheck, GroupBy, MatchCheck, Measure, Rule, RuleSet, ScopeCheck};
 use crate::scan::Scanner;
 use crate::text::{Layer, Layers};
-
-/// Amounts are counted in millionths, so that sums are exact and the order of adding does not matter.
-const MILLIONTHS: f64 = 1e6;
+use crate::time::Span;
 
 /// A compiled rule set, shared by all shards.
 #[derive(Debug)]
@@ -23,8 +21,16 @@ pub struct Program {
     /// Positions in `rules`, by kind; the scanner's rule numbers are positions in `matches`.
     matches: Vec<usize>,
     scopes: Vec<usize>,
-    rates: Vec<usize>,
     classifies: Vec<usize>,
+    /// Rules with a memory, in the order in which they are asked: the score last, since it adds up what the
+    /// others found.
+    memories: Vec<usize>,
+    /// Rules with exceptions.
+    excepted: Vec<usize>,
+    /// Whether some rule with a memory asks what others found, so that texts are read in a replay, too.
+    follows_findings: bool,
+    /// Whether some rule asks where an event goes.
+    asks_destinations: bool,
 }
 
 impl Program {
@@ -39,11 +45,28 @@ impl Program {
         };
         let matches = positions(|check| matches!(check, Check::Match(_)));
         let scopes = positions(|check| matches!(check, Check::Scope(_)));
-        let rates = positions(|check| matches!(check, Check::Rate(_)));
         let classifies = positions(|check| matches!(check, Check::Classify(_)));
+        let mut memories = positions(|check| turn(check).is_some());
+        memories.sort_by_key(|position| rules.rules.get(*position).and_then(|rule| turn(&rule.check)));
+        let numbered = rules.rules.iter().enumerate();
+        let excepted = numbered.filter(|(_, rule)| !rule.excepts.is_empty()).map(|(position, _)| position).collect();
+        let follows_findings = rules.rules.iter().any(|rule| follows_findings(&rule.check));
+        let asks_destinations = rules.rules.iter().any(|rule| asks_destinations(&rule.check));
         let checks: Vec<&MatchCheck> = rules.rules.iter().filter_map(|rule| match_check(rule)).collect();
         let scanner = Scanner::new(&checks)?;
-        Ok(Self { scanner, model: Model::built_in(), decodes: true, matches, scopes, rates, classifies, rules })
+        Ok(Self {
+            scanner,
+            model: Model::built_in(),
+            decodes: true,
+            matches,
+            scopes,
+            classifies,
+            memories,
+            excepted,
+            follows_findings,
+            asks_destinations,
+            rules,
+        })
     }
 
     /// The rules that it was made from.
@@ -104,31 +127,37 @@ impl Program {
         })
     }
 
-    pub(super) fn rates(&self) -> impl Iterator<Item = (usize, &Rule, &RateCheck)> {
-        self.rules_at(&self.rates).filter_map(|(n, rule)| match &rule.check {
-            Check::Rate(check) => Some((n, rule, check)),
-            _ => None,
-        })
+    /// Rules with a memory, in the order in which they are asked, by their number.
+    pub(super) fn memories(&self) -> impl Iterator<Item = (usize, &Rule)> {
+        self.rules_at(&self.memories)
     }
 
-    /// A fresh detector for each windowed rule, in order.
-    pub(super) fn rate_detectors(&self) -> Vec<RateDetector> {
-        let limit = |check: &RateCheck| match &check.threshold {
-            Threshold::CountAtLeast(count) => RateLimit::CountAtLeast(*count),
-            Threshold::SumAbove { above, .. } => RateLimit::SumAbove(millionths(*above)),
-        };
-        self.rates().map(|(_, _, check)| RateDetector::new(limit(check), check.window)).collect()
+    /// The rules that have exceptions.
+    pub(super) fn excepted(&self) -> impl Iterator<Item = &Rule> {
+        self.rules_at(&self.excepted).map(|(_, rule)| rule)
     }
 
-    /// The version of each windowed rule, in order.
-    pub(super) fn rate_versions(&self) -> impl Iterator<Item = Arc<str>> {
-        self.rates().map(|(_, rule, _)| rule.version.clone())
+    /// Whether some rule with a memory asks what others found.
+    pub(super) fn follows_findings(&self) -> bool {
+        self.follows_findings
     }
 
-    /// Length of the longest window, which is how far back a replay must reach.
+    /// Whether some rule asks where an event goes.
+    pub(super) fn asks_destinations(&self) -> bool {
+        self.asks_destinations
+    }
+
+    /// The rule of this id.
+    pub(super) fn rule(&self, id: &str) -> Option<&Rule> {
+        let position = self.rules.rules.binary_search_by(|rule| (*rule.id).cmp(id)).ok()?;
+        self.rules.rules.get(position)
+    }
+
+    /// How far back a replay reaches. What reaches further, long windows and baselines, begins anew where no
+    /// snapshot brings it back.
     #[must_use]
-    pub fn horizon(&self) -> crate::time::Span {
-        self.rates().map(|(_, _, check)| check.window).max().unwrap_or_default()
+    pub fn horizon(&self) -> Span {
+        self.memories().map(|(_, rule)| reach(&rule.check)).max().unwrap_or_default().min(REPLAY_SPAN_MAX)
     }
 
     fn rules_at<'p>(&'p self, positions: &'p [usize]) -> impl Iterator<Item = (usize, &'p Rule)> {
@@ -143,15 +172,58 @@ fn match_check(rule: &Rule) -> Option<&MatchCheck> {
     }
 }
 
-/// An amount in millionths. Saturates; a negative amount counts as much as a positive one, or else it
-/// would make room for more.
-#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is what an absurd amount should do")]
-pub(super) fn millionths(amount: f64) -> i64 {
-    (amount.abs() * MILLIONTHS).round() as i64
+/// When a rule with a memory is asked; none for rules without.
+fn turn(check: &Check) -> Option<u8> {
+    match check {
+        Check::Match(_) | Check::Classify(_) | Check::Scope(_) => None,
+        Check::Tools => Some(0),
+        Check::Rate(_) => Some(1),
+        Check::Spike(_) => Some(2),
+        Check::Repeat(_) => Some(3),
+        Check::Sequence(_) => Some(4),
+        Check::Flow(_) => Some(5),
+        Check::Score(_) => Some(6),
+    }
 }
 
-/// Millionths as a number for people.
-#[expect(clippy::cast_precision_loss, reason = "for display")]
-pub(super) fn from_millionths(amount: i64) -> f64 {
-    amount as f64 / MILLIONTHS
+fn follows_findings(check: &Check) -> bool {
+    match check {
+        Check::Sequence(check) => check.steps.iter().any(|step| !step.pattern.finding.is_empty()),
+        Check::Flow(check) => !check.source.finding.is_empty() || !check.sink.finding.is_empty(),
+        Check::Score(_) => true,
+        _ => false,
+    }
+}
+
+fn asks_destinations(check: &Check) -> bool {
+    let by_goal = |group_by: &[GroupBy]| group_by.iter().any(|part| matches!(part, GroupBy::Recipient | GroupBy::Host));
+    match check {
+        Check::Rate(check) => {
+            by_goal(&check.group_by) || matches!(&check.measure, Measure::Distinct { of, .. } if by_goal(of))
+        }
+        Check::Spike(check) => by_goal(&check.group_by) || by_goal(&check.peers),
+        Check::Repeat(check) => by_goal(&check.group_by),
+        Check::Sequence(check) => {
+            by_goal(&check.group_by) || check.steps.iter().any(|step| step.pattern.outside.is_some())
+        }
+        Check::Flow(check) => {
+            by_goal(&check.group_by) || [&check.source, &check.sink].iter().any(|pattern| pattern.outside.is_some())
+        }
+        _ => false,
+    }
+}
+
+/// How far back a rule looks. What has no end, a baseline or a score, is rebuilt in part only: of a score a
+/// 16th is left behind this.
+fn reach(check: &Check) -> Span {
+    const HALF_LIVES: i64 = 4;
+    match check {
+        Check::Match(_) | Check::Classify(_) | Check::Scope(_) | Check::Tools => Span(0),
+        Check::Rate(check) => check.window,
+        Check::Spike(check) => check.window,
+        Check::Repeat(check) => check.within,
+        Check::Sequence(check) => check.within,
+        Check::Flow(check) => check.within,
+        Check::Score(check) => Span(check.half_life.0.saturating_mul(HALF_LIVES)),
+    }
 }

@@ -3,14 +3,19 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::keys::HashKey;
 use super::stream::Tails;
 use crate::event::Event;
 use crate::finding::{Action, Finding, Mode, Severity};
 use crate::ids::{Origin, ShardId};
-use crate::limits::{FINDINGS_PER_SESSION_MAX, RECENT_IDS};
+use crate::limits::{FINDINGS_PER_SESSION_MAX, MARKS_PER_SESSION_MAX, RECENT_IDS, SCORED_RULES_MAX};
+use crate::text;
 use crate::time::Millis;
+
+/// Rules are counted under one hash everywhere, so that saved state can be read elsewhere.
+const RULES: HashKey = HashKey([0; 16]);
 
 /// Whether an event was seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +29,7 @@ pub(super) enum Seen {
 }
 
 /// State of one session in one shard.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
     tenant: Arc<str>,
     session: Arc<str>,
@@ -42,6 +47,20 @@ pub struct Session {
     findings: VecDeque<FindingSummary>,
     /// The ends of what was heard, read and done.
     pub(super) tails: Tails,
+    /// How often each rule has found something, for the risk score.
+    scored: Vec<(u32, u8)>,
+    /// Events that rules about several steps may name later.
+    marks: VecDeque<Mark>,
+    /// The end of what was sent out.
+    pub(super) sent: Option<Box<text::Tails>>,
+}
+
+/// An event that a rule about several steps may name later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    offset: i64,
+    event_id: Box<str>,
+    tool: Option<Box<str>>,
 }
 
 /// A session as the API shows it.
@@ -53,6 +72,8 @@ pub struct SessionView {
     pub session: Arc<str>,
     /// The agent that acted last.
     pub agent: Option<String>,
+    /// The risk score at the latest event.
+    pub score: f64,
     /// Event time of the first event.
     pub first_seen: Millis,
     /// Event time of the latest event.
@@ -72,7 +93,7 @@ pub struct SessionView {
 }
 
 /// A finding as a session remembers it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingSummary {
     /// Id of the finding.
     pub id: String,
@@ -115,7 +136,47 @@ impl Session {
             recent_next: 0,
             findings: VecDeque::new(),
             tails: Tails::default(),
+            scored: Vec::new(),
+            marks: VecDeque::new(),
+            sent: None,
         }
+    }
+
+    /// How often a rule has found something before; counts this time.
+    pub(super) fn count_rule(&mut self, rule: &str) -> u8 {
+        let rule = RULES.short(rule.as_bytes());
+        if let Some((_, times)) = self.scored.iter_mut().find(|(known, _)| *known == rule) {
+            let before = *times;
+            *times = times.saturating_add(1);
+            return before;
+        }
+        if self.scored.len() < SCORED_RULES_MAX {
+            self.scored.push((rule, 1));
+        }
+        0
+    }
+
+    /// Remembers an event that a later finding may name.
+    pub(super) fn mark(&mut self, offset: i64, event_id: &str, tool: Option<&str>) {
+        if self.marks.back().is_some_and(|last| last.offset == offset) {
+            return;
+        }
+        if self.marks.len() >= MARKS_PER_SESSION_MAX {
+            self.marks.pop_front();
+        }
+        self.marks.push_back(Mark { offset, event_id: event_id.into(), tool: tool.map(Into::into) });
+    }
+
+    /// The event at an offset and its tool, where it was marked.
+    pub(super) fn marked(&self, offset: i64) -> Option<(&str, Option<&str>)> {
+        let mark = self.marks.iter().find(|mark| mark.offset == offset)?;
+        Some((&mark.event_id, mark.tool.as_deref()))
+    }
+
+    /// An operator's release settles what was before it.
+    pub(super) fn settle(&mut self) {
+        self.scored.clear();
+        self.sent = None;
     }
 
     /// Notes an event; `ids` are the hashes of its id, if it has one, and of its bytes.
@@ -187,6 +248,7 @@ impl Session {
             tenant: self.tenant.clone(),
             session: self.session.clone(),
             agent: self.agent.as_deref().map(str::to_owned),
+            score: 0.0,
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             last_origin: Origin { topic: shard.topic.clone(), partition: shard.partition, offset: self.last_offset },

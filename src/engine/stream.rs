@@ -6,6 +6,8 @@
 //! over the joint. A session keeps so many bytes for each and no more. A secret that was found in a turn is
 //! masked before the turn is cut, since half of it would be known to no rule and shown with the next turn.
 
+use serde::{Deserialize, Serialize};
+
 use super::texts::{head, looks_at};
 use super::{Context, Engine, Program};
 use crate::event::{Event, Kind, LeafValue, Leaves, Role, Trust};
@@ -34,7 +36,7 @@ pub(super) enum Stream {
 }
 
 /// The ends of a session's streams.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tails([String; 3]);
 
 impl Stream {

@@ -61,6 +61,17 @@ impl<'a> Leaves<'a> {
         leaves
     }
 
+    /// The values of JSON that stands in a text at `path`; `None` where the text is no object or list.
+    #[must_use]
+    pub fn of_json(path: &str, text: &'a str) -> Option<Self> {
+        if !text.trim_start().starts_with(['{', '[']) {
+            return None;
+        }
+        let mut leaves = Self { current: path.to_owned(), ..Self::default() };
+        let walked = Walk { leaves: &mut leaves, depth: 0 }.deserialize(&mut serde_json::Deserializer::from_str(text));
+        walked.is_ok().then_some(leaves)
+    }
+
     /// Each value with its path.
     pub fn iter(&self) -> impl Iterator<Item = Leaf<'_, 'a>> {
         self.leaves.iter().map(|(path, value)| Leaf { path: self.paths.get(path.clone()).unwrap_or_default(), value })

@@ -86,16 +86,7 @@ pub fn read_lines(
 ) -> std::io::Result<()> {
     let mut batch = Vec::new();
     for offset in 0_i64.. {
-        let mut line = Vec::new();
-        // One byte more than the limit, so that a line that is too long is known as one.
-        let read = Read::take(&mut input, EVENT_BYTES_MAX as u64 + 2).read_until(b'\n', &mut line)?;
-        if read == 0 || stop.load(Ordering::Relaxed) {
-            break;
-        }
-        if line.last() != Some(&b'\n') && line.len() > EVENT_BYTES_MAX {
-            skip_line(&mut input)?;
-        }
-        let payload = line.trim_ascii_end().to_vec();
+        let Some(payload) = next_line(&mut input)?.filter(|_| !stop.load(Ordering::Relaxed)) else { break };
         if offset < from || payload.is_empty() {
             continue;
         }
@@ -110,6 +101,24 @@ pub fn read_lines(
         let _ = batches.send(batch);
     }
     Ok(())
+}
+
+/// The next line without its end; of one that is longer than any event a little more than the limit, so
+/// that it is known as one. `None` at the end.
+///
+/// # Errors
+/// When the input cannot be read.
+pub fn next_line(input: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let read = Read::take(&mut *input, EVENT_BYTES_MAX as u64 + 2).read_until(b'\n', &mut line)?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') && line.len() > EVENT_BYTES_MAX {
+        skip_line(input)?;
+    }
+    line.truncate(line.trim_ascii_end().len());
+    Ok(Some(line))
 }
 
 fn skip_line(input: &mut impl BufRead) -> std::io::Result<()> {

@@ -6,16 +6,24 @@ use toml::Spanned;
 
 use super::case::{Case, Expected, lay_out};
 use super::diagnose::{Diagnostic, Place, closest};
-use super::file::{CaseTable, Names, RaiseTable, RateTable, RuleFile, ScopeTable, WhenTable};
+use super::file::{CaseTable, ExceptTable, Names, RaiseTable, RuleFile, WhenTable};
 use super::lists::Lists;
-use super::{Check, Glob, GroupBy, Raise, RateCheck, Rule, ScopeCheck, ScopeLimit, Template, Threshold, When};
+use super::tables::{Number, NumberValue};
+use super::{Check, Except, Glob, Hints, Raise, Rule, When};
 use crate::event::{Kind, Role, Trust};
-use crate::finding::Action;
+use crate::finding::{Action, Severity};
 use crate::ids::digest_id;
 use crate::limits::WINDOW_SPAN_MAX;
-use crate::time::Span;
+use crate::time::{Millis, Span};
 
 pub(super) type Checked<T> = Result<T, Diagnostic>;
+
+/// What stands before an annotation in a list of tools.
+const ANNOTATION: &str = "annotation:";
+/// Thousandths of a point.
+const POINTS: f64 = 1e3;
+/// Most points that one finding can give.
+const POINTS_MAX: f64 = 1e6;
 
 /// Most events that a case may lay out.
 const CASE_EVENTS_MAX: u32 = 20_000;
@@ -37,9 +45,11 @@ pub(super) fn compile(place: Place<'_>, lists: &Lists) -> Checked<Option<Rule>> 
         action: file.action,
         raises: file.raise.iter().map(|raise| compiler.raise(raise)).collect::<Checked<_>>()?,
         mode: file.mode,
+        points: compiler.points(&file)?,
         tags: Arc::from(file.tags.clone()),
         when,
         check,
+        excepts: file.except.iter().map(|except| compiler.except(except)).collect::<Checked<_>>()?,
         cases: file.case.iter().map(|case| compiler.case(case)).collect::<Checked<_>>()?,
         file: place.file.to_owned(),
     };
@@ -69,25 +79,110 @@ impl Compiler<'_> {
     }
 
     fn check(&self, file: &RuleFile) -> Checked<Check> {
-        match (&file.match_, &file.scope, &file.rate, &file.classify) {
-            (Some(table), None, None, None) => self.match_check(table).map(Check::Match),
-            (None, Some(table), None, None) => self.scope_check(table).map(Check::Scope),
-            (None, None, Some(table), None) => self.rate_check(table).map(Check::Rate),
-            (None, None, None, Some(table)) => self.classify_check(table).map(Check::Classify),
-            _ => self.error(&file.id, "expected exactly one of the tables [match], [scope], [rate] and [classify]"),
+        let checks: Vec<Checked<Check>> = [
+            file.match_.as_ref().map(|table| self.match_check(table).map(Check::Match)),
+            file.classify.as_ref().map(|table| self.classify_check(table).map(Check::Classify)),
+            file.scope.as_ref().map(|table| self.scope_check(table).map(Check::Scope)),
+            file.rate.as_ref().map(|table| self.rate_check(table).map(Check::Rate)),
+            file.spike.as_ref().map(|table| self.spike_check(table).map(Check::Spike)),
+            file.sequence.as_ref().map(|table| self.sequence_check(table).map(Check::Sequence)),
+            file.flow.as_ref().map(|table| self.flow_check(table).map(Check::Flow)),
+            file.repeat.as_ref().map(|table| self.repeat_check(table).map(Check::Repeat)),
+            file.score.as_ref().map(|table| self.score_check(table).map(Check::Score)),
+            file.tools.as_ref().map(|table| self.tools_check(table)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        match <[Checked<Check>; 1]>::try_from(checks) {
+            Ok([check]) => check,
+            Err(_) => self.error(
+                &file.id,
+                "expected exactly one of the tables [match], [classify], [scope], [rate], [spike], [sequence], [flow], \
+                 [repeat], [score] and [tools]",
+            ),
         }
     }
 
-    fn when(&self, table: &WhenTable) -> Checked<When> {
+    fn points(&self, file: &RuleFile) -> Checked<i64> {
+        let by_severity = match file.severity {
+            Severity::Informational => 0.0,
+            Severity::Low => 2.0,
+            Severity::Medium => 8.0,
+            Severity::High => 20.0,
+            Severity::Critical => 50.0,
+        };
+        let points = file.points.as_ref().map_or(Ok(by_severity), |points| self.number(points))?;
+        if points > POINTS_MAX {
+            let at = file.points.as_ref().map(|points| points.0.span()).unwrap_or_default();
+            return Err(self.place.error(&at, format!("expected at most {POINTS_MAX} points, got {points}")));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+        Ok((points * POINTS).round() as i64)
+    }
+
+    pub(super) fn when(&self, table: &WhenTable) -> Checked<When> {
+        let (tools, hints) = self.tools(&table.tool)?;
         Ok(When {
             kinds: self.named(&table.kind, Kind::parse, &Kind::ALL.map(Kind::as_str))?,
             roles: self.named(&table.role, Role::parse, &Role::ALL.map(Role::as_str))?,
             trusts: self.named(&table.trust, Trust::parse, &Trust::ALL.map(Trust::as_str))?,
-            tools: self.globs(&table.tool)?,
+            tools,
+            hints,
             not_tools: self.globs(&table.not_tool)?,
+            servers: self.globs(&table.server)?,
             agents: self.globs(&table.agent)?,
+            not_agents: self.globs(&table.not_agent)?,
             tenants: self.globs(&table.tenant)?,
+            sessions: self.globs(&table.session)?,
+            labels: self.globs(&table.label)?,
+            not_labels: self.globs(&table.not_label)?,
+            error: table.error,
         })
+    }
+
+    /// Names of tools, and what tools say of themselves.
+    fn tools(&self, names: &Names) -> Checked<(Vec<Glob>, Hints)> {
+        let mut hints = Hints::default();
+        let mut tools = Vec::new();
+        for item in self.lists.expand(&names.0, self.place)? {
+            let Some(annotation) = item.strip_prefix(ANNOTATION) else {
+                tools.push(Glob::new(item));
+                continue;
+            };
+            let Some(hint) = Hints::parse(annotation) else {
+                let at = names.0.first().map(Spanned::span).unwrap_or_default();
+                let message = format!(
+                    "expected `{ANNOTATION}` and one of `readOnlyHint`, `destructiveHint`, `idempotentHint` and \
+                     `openWorldHint` with `=true` or `=false`, got `{item}`"
+                );
+                return Err(self.place.error(&at, message));
+            };
+            hints = hints.and(hint);
+        }
+        Ok((tools, hints))
+    }
+
+    fn except(&self, table: &Spanned<ExceptTable>) -> Checked<Except> {
+        let inner = table.get_ref();
+        let when = When {
+            agents: self.globs(&inner.agent)?,
+            tools: self.globs(&inner.tool)?,
+            tenants: self.globs(&inner.tenant)?,
+            sessions: self.globs(&inner.session)?,
+            ..When::default()
+        };
+        let values = self.globs(&inner.value)?;
+        if when.passes_every_event() && when.tenants.is_empty() && values.is_empty() {
+            return self.error(table, "expected at least one of `agent`, `tool`, `tenant`, `session` and `value`");
+        }
+        if inner.owner.trim().is_empty() || inner.reason.trim().is_empty() {
+            return self.error(table, "expected an `owner` and a `reason`, for those who read it later");
+        }
+        let Some(until) = Millis::end_of_day(inner.until.get_ref()) else {
+            return self.error(&inner.until, "expected the last day on which it holds, such as `2027-01-31`");
+        };
+        Ok(Except { owner: inner.owner.clone(), reason: inner.reason.clone(), until, when, values })
     }
 
     fn raise(&self, table: &RaiseTable) -> Checked<Raise> {
@@ -98,13 +193,70 @@ impl Compiler<'_> {
                 roles: self.named(&table.role, Role::parse, &Role::ALL.map(Role::as_str))?,
                 trusts: self.named(&table.trust, Trust::parse, &Trust::ALL.map(Trust::as_str))?,
                 tools: self.globs(&table.tool)?,
+                not_tools: self.globs(&table.not_tool)?,
                 ..When::default()
             },
             fields: self.globs(&table.fields)?,
         })
     }
 
-    fn named<T>(&self, names: &Names, parse: fn(&str) -> Option<T>, known: &[&'static str]) -> Checked<Vec<T>> {
+    /// A number as it stands or by its name; never negative.
+    pub(super) fn number(&self, number: &Number) -> Checked<f64> {
+        let value = match number.0.get_ref() {
+            NumberValue::Text(name) => match self.setting(name, &number.0)? {
+                NumberValue::Given(value) => *value,
+                NumberValue::Text(text) => {
+                    return self.error(&number.0, format!("expected a number, and setting `{name}` is `{text}`"));
+                }
+            },
+            NumberValue::Given(value) => *value,
+        };
+        if !value.is_finite() || value < 0.0 {
+            return self.error(&number.0, format!("expected a number of 0 or more, got {value}"));
+        }
+        Ok(value)
+    }
+
+    /// A whole number between two bounds.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number within u32")]
+    pub(super) fn whole(&self, number: &Number, least: u32, most: u32) -> Checked<u32> {
+        let value = self.number(number)?;
+        if value.fract() != 0.0 || value < f64::from(least) || value > f64::from(most) {
+            return self.error(&number.0, format!("expected a whole number from {least} to {most}, got {value}"));
+        }
+        Ok(value as u32)
+    }
+
+    /// A duration as it stands or by its name.
+    pub(super) fn span(&self, text: &Spanned<String>) -> Checked<Span> {
+        let named = text.get_ref();
+        let given = match named.starts_with('@').then(|| self.setting(named, text)).transpose()? {
+            None => named,
+            Some(NumberValue::Text(given)) => given,
+            Some(NumberValue::Given(number)) => {
+                return self.error(text, format!("expected a duration, and setting `{named}` is {number}"));
+            }
+        };
+        Span::parse(given).map_err(|message| self.place.error(&text.span(), message))
+    }
+
+    /// A duration that a window may have.
+    pub(super) fn window(&self, text: &Spanned<String>) -> Checked<Span> {
+        let span = self.span(text)?;
+        if span > WINDOW_SPAN_MAX {
+            return self.error(text, format!("expected at most {WINDOW_SPAN_MAX}, got {span}"));
+        }
+        Ok(span)
+    }
+
+    fn setting<S>(&self, name: &str, at: &Spanned<S>) -> Checked<&NumberValue> {
+        let Some(name) = name.strip_prefix('@') else {
+            return self.error(at, format!("expected a number or the `@name` of a setting, got `{name}`"));
+        };
+        self.lists.setting(name).map_err(|message| self.place.error(&at.span(), message))
+    }
+
+    pub(super) fn named<T>(&self, names: &Names, parse: fn(&str) -> Option<T>, known: &[&'static str]) -> Checked<Vec<T>> {
         let one = |name: &Spanned<String>| match parse(name.get_ref()) {
             Some(value) => Ok(value),
             None => self.error(name, unknown(name.get_ref(), known)),
@@ -114,76 +266,6 @@ impl Compiler<'_> {
 
     pub(super) fn globs(&self, names: &Names) -> Checked<Vec<Glob>> {
         Ok(self.lists.expand(&names.0, self.place)?.into_iter().map(Glob::new).collect())
-    }
-
-    fn scope_check(&self, table: &Spanned<ScopeTable>) -> Checked<ScopeCheck> {
-        let inner = table.get_ref();
-        let limit = match (&inner.not_equal, &inner.not_in, &inner.in_, inner.above) {
-            (Some(template), None, None, None) => ScopeLimit::NotEqual(self.template(template)?),
-            (None, Some(names), None, None) => ScopeLimit::NotIn(self.globs(names)?),
-            (None, None, Some(names), None) => ScopeLimit::In(self.globs(names)?),
-            (None, None, None, Some(above)) => ScopeLimit::Above(above),
-            _ => return self.error(table, "expected exactly one of `not_equal`, `not_in`, `in` and `above`"),
-        };
-        Ok(ScopeCheck { fields: self.paths(&inner.field)?, limit })
-    }
-
-    fn template(&self, text: &Spanned<String>) -> Checked<Template> {
-        match text.get_ref().as_str() {
-            "{session.tenant}" => Ok(Template::Tenant),
-            "{session.id}" => Ok(Template::Session),
-            "{agent.id}" => Ok(Template::Agent),
-            _ => self.error(
-                text,
-                "expected `{session.tenant}`, `{session.id}` or `{agent.id}`; for a fixed value use `not_in`",
-            ),
-        }
-    }
-
-    fn paths(&self, names: &Names) -> Checked<Vec<Glob>> {
-        for name in &names.0 {
-            let root = name.get_ref().split('.').next().unwrap_or_default();
-            if !matches!(root, "text" | "args" | "result") && !root.starts_with('@') {
-                return self.error(name, "expected a path that starts with `text`, `args` or `result`");
-            }
-        }
-        self.globs(names)
-    }
-
-    fn rate_check(&self, table: &Spanned<RateTable>) -> Checked<RateCheck> {
-        let inner = table.get_ref();
-        let threshold = match (&inner.count_at_least, &inner.sum, inner.sum_above) {
-            (Some(count), None, None) if *count.get_ref() > 0 => Threshold::CountAtLeast(*count.get_ref()),
-            (Some(count), None, None) => return self.error(count, "expected a count of at least 1"),
-            (None, Some(fields), Some(above)) => Threshold::SumAbove { fields: self.paths(fields)?, above },
-            _ => return self.error(table, "expected either `count_at_least`, or `sum` with `sum_above`"),
-        };
-        let window = self.span(&inner.window)?;
-        if window > WINDOW_SPAN_MAX {
-            return self.error(&inner.window, format!("expected a window of at most {WINDOW_SPAN_MAX}, got {window}"));
-        }
-        let group_by = inner.group_by.0.iter().map(|name| self.group_by(name)).collect::<Checked<Vec<_>>>()?;
-        if group_by.is_empty() {
-            return self.error(table, "expected `group_by` to name at least one of `session`, `agent`, `tenant`…");
-        }
-        Ok(RateCheck { group_by, window, threshold })
-    }
-
-    fn group_by(&self, name: &Spanned<String>) -> Checked<GroupBy> {
-        const KNOWN: [&str; 5] = ["session", "agent", "tenant", "tool", "call"];
-        Ok(match name.get_ref().as_str() {
-            "session" => GroupBy::Session,
-            "agent" => GroupBy::Agent,
-            "tenant" => GroupBy::Tenant,
-            "tool" => GroupBy::Tool,
-            "call" => GroupBy::Call,
-            path if path.starts_with("args.") || path.starts_with("result.") => GroupBy::Field(path.to_owned()),
-            other => return self.error(name, format!("{} or a path such as `args.to`", unknown(other, &KNOWN))),
-        })
-    }
-
-    fn span(&self, text: &Spanned<String>) -> Checked<Span> {
-        Span::parse(text.get_ref()).map_err(|message| self.place.error(&text.span(), message))
     }
 
     fn case(&self, table: &Spanned<CaseTable>) -> Checked<Case> {

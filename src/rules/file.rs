@@ -10,6 +10,9 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use super::tables::{
+    FlowTable, Number, RateTable, RepeatTable, ScopeTable, ScoreTable, SequenceTable, SpikeTable, ToolsTable,
+};
 use crate::finding::{Action, Mode, Severity};
 
 /// A rule file.
@@ -35,6 +38,9 @@ pub(super) struct RuleFile {
     /// `shadow` records what would have happened and does nothing.
     #[serde(default)]
     pub(super) mode: Mode,
+    /// What a finding adds to the session's risk score; by its severity where it is missing: 0
+    /// (informational), 2 (low), 8 (medium), 20 (high) or 50 (critical).
+    pub(super) points: Option<Number>,
     /// Set to false to keep the file and switch the rule off.
     #[serde(default = "yes")]
     pub(super) enabled: bool,
@@ -56,18 +62,40 @@ pub(super) struct RuleFile {
     #[serde(rename = "match")]
     #[schemars(with = "Option<MatchTable>")]
     pub(super) match_: Option<Spanned<MatchTable>>,
-    /// A field against lists and limits.
-    #[schemars(with = "Option<ScopeTable>")]
-    pub(super) scope: Option<Spanned<ScopeTable>>,
-    /// How many or how much in a sliding window.
-    #[schemars(with = "Option<RateTable>")]
-    pub(super) rate: Option<Spanned<RateTable>>,
     /// The score of the classifier.
     #[schemars(with = "Option<ClassifyTable>")]
     pub(super) classify: Option<Spanned<ClassifyTable>>,
+    /// A field against lists and limits.
+    #[schemars(with = "Option<ScopeTable>")]
+    pub(super) scope: Option<Spanned<ScopeTable>>,
+    /// How many, how much or how many different ones in a sliding window.
+    #[schemars(with = "Option<RateTable>")]
+    pub(super) rate: Option<Spanned<RateTable>>,
+    /// Far more than is usual for this key.
+    #[schemars(with = "Option<SpikeTable>")]
+    pub(super) spike: Option<Spanned<SpikeTable>>,
+    /// Steps that follow each other.
+    #[schemars(with = "Option<SequenceTable>")]
+    pub(super) sequence: Option<Spanned<SequenceTable>>,
+    /// What one step returned appears in a later one.
+    #[schemars(with = "Option<FlowTable>")]
+    pub(super) flow: Option<Spanned<FlowTable>>,
+    /// The same call again and again.
+    #[schemars(with = "Option<RepeatTable>")]
+    pub(super) repeat: Option<Spanned<RepeatTable>>,
+    /// The session's risk score.
+    #[schemars(with = "Option<ScoreTable>")]
+    pub(super) score: Option<Spanned<ScoreTable>>,
+    /// Definitions of tools that change.
+    #[schemars(with = "Option<ToolsTable>")]
+    pub(super) tools: Option<Spanned<ToolsTable>>,
     /// Stronger actions for hits in some places.
     #[serde(default)]
     pub(super) raise: Vec<RaiseTable>,
+    /// Cases that a person has looked at and lets pass.
+    #[serde(default)]
+    #[schemars(with = "Vec<ExceptTable>")]
+    pub(super) except: Vec<Spanned<ExceptTable>>,
     /// Its own tests.
     #[serde(default)]
     #[schemars(with = "Vec<CaseTable>")]
@@ -92,6 +120,9 @@ pub(super) struct RaiseTable {
     /// Tool names, with `*` and `?`.
     #[serde(default)]
     pub(super) tool: Names,
+    /// Tool names that are left out.
+    #[serde(default)]
+    pub(super) not_tool: Names,
     /// Paths of the field that was hit; any where it is missing.
     #[serde(default)]
     pub(super) fields: Names,
@@ -125,18 +156,64 @@ pub(super) struct WhenTable {
     /// `trusted` or `untrusted`.
     #[serde(default)]
     pub(super) trust: Names,
-    /// Tool names, with `*` and `?`.
+    /// Tool names, with `*` and `?`; or what the tool's definition says of itself, such as
+    /// `annotation:destructiveHint=true`.
     #[serde(default)]
     pub(super) tool: Names,
     /// Tool names that are left out, with `*` and `?`.
     #[serde(default)]
     pub(super) not_tool: Names,
+    /// Servers that offer the tool, with `*` and `?`.
+    #[serde(default)]
+    pub(super) server: Names,
     /// Agent ids, with `*` and `?`.
     #[serde(default)]
     pub(super) agent: Names,
+    /// Agent ids that are left out.
+    #[serde(default)]
+    pub(super) not_agent: Names,
     /// Tenants, with `*` and `?`.
     #[serde(default)]
     pub(super) tenant: Names,
+    /// Sessions, with `*` and `?`.
+    #[serde(default)]
+    pub(super) session: Names,
+    /// Labels as `name=value`, with `*` and `?`; one of them must be there.
+    #[serde(default)]
+    pub(super) label: Names,
+    /// Labels of which none may be there.
+    #[serde(default)]
+    pub(super) not_label: Names,
+    /// Whether the tool call failed.
+    pub(super) error: Option<bool>,
+}
+
+/// A case that a person lets pass, until a day. At least one of the conditions must be there.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExceptTable {
+    /// Who answers for it.
+    pub(super) owner: String,
+    /// Why.
+    pub(super) reason: String,
+    /// The last day on which it holds, UTC, such as `2027-01-31`.
+    #[schemars(with = "String")]
+    pub(super) until: Spanned<String>,
+    /// Agent ids.
+    #[serde(default)]
+    pub(super) agent: Names,
+    /// Tool names.
+    #[serde(default)]
+    pub(super) tool: Names,
+    /// Tenants.
+    #[serde(default)]
+    pub(super) tenant: Names,
+    /// Sessions.
+    #[serde(default)]
+    pub(super) session: Names,
+    /// What the excerpt or the summary of the finding must match.
+    #[serde(default)]
+    pub(super) value: Names,
 }
 
 /// Words in the content.
@@ -182,42 +259,6 @@ pub(super) struct MatchTable {
     pub(super) score_at_least: Option<Spanned<f64>>,
 }
 
-/// A field against lists and limits; exactly one of `not_equal`, `not_in`, `in`, `above`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ScopeTable {
-    /// Paths of the fields to check.
-    pub(super) field: Names,
-    /// Out of scope unless equal to `{session.tenant}`, `{session.id}` or `{agent.id}`.
-    #[schemars(with = "Option<String>")]
-    pub(super) not_equal: Option<Spanned<String>>,
-    /// Out of scope unless it matches one of these.
-    pub(super) not_in: Option<Names>,
-    /// Out of scope when it matches one of these.
-    #[serde(rename = "in")]
-    pub(super) in_: Option<Names>,
-    /// Out of scope when it is a number above this.
-    pub(super) above: Option<f64>,
-}
-
-/// A sliding window; exactly one of `count_at_least` and `sum` with `sum_above`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RateTable {
-    /// `session`, `agent`, `tenant`, `tool`, `call` (tool and arguments) or a path such as `args.to`.
-    pub(super) group_by: Names,
-    /// Length, such as `5m`.
-    #[schemars(with = "String")]
-    pub(super) window: Spanned<String>,
-    /// Fires from this many events on.
-    #[schemars(with = "Option<u64>")]
-    pub(super) count_at_least: Option<Spanned<u64>>,
-    /// Path of the number to add up.
-    pub(super) sum: Option<Names>,
-    /// Fires when the sum is above this.
-    pub(super) sum_above: Option<f64>,
-}
-
 /// One test of the rule.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -240,12 +281,26 @@ pub(super) struct CaseTable {
     pub(super) at: Option<usize>,
 }
 
-/// A file of named lists.
+/// A file of named lists and settings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListFile {
     pub(super) schema: Spanned<u32>,
+    #[serde(default)]
     pub(super) list: Vec<ListTable>,
+    #[serde(default)]
+    pub(super) setting: Vec<SettingTable>,
+}
+
+/// A number or a duration that rules call `@name`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SettingTable {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "for readers of the file; checked for its type only")]
+    pub(super) description: String,
+    pub(super) value: Number,
 }
 
 /// A named list, which rules call `@name`.

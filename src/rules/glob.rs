@@ -1,5 +1,12 @@
 //! Wildcards: `*` for any run of characters, `?` for one. ASCII case is ignored.
 
+use super::Template;
+use crate::event::Event;
+
+/// What may stand for a value of the event in a pattern.
+const TEMPLATES: [(&str, Template); 3] =
+    [("{session.tenant}", Template::Tenant), ("{session.id}", Template::Session), ("{agent.id}", Template::Agent)];
+
 /// A pattern for names and paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
@@ -17,6 +24,23 @@ impl Glob {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.pattern
+    }
+
+    /// Whether a value of the event stands in it.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        TEMPLATES.iter().any(|(name, _)| self.pattern.contains(name))
+    }
+
+    /// The pattern with the values of an event in it; what the event does not say matches nothing. A value
+    /// that is a stranger's is no wildcard.
+    #[must_use]
+    pub fn for_event(&self, event: &Event<'_>) -> Self {
+        let put = |pattern: String, (name, template): &(&str, Template)| {
+            let value = template.of(event).unwrap_or_default();
+            if value.is_empty() { pattern } else { pattern.replace(name, &value.replace(['*', '?'], "\u{0}")) }
+        };
+        Self { pattern: TEMPLATES.iter().fold(self.pattern.clone(), put) }
     }
 
     /// Whether the whole of `text` matches.

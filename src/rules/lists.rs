@@ -1,6 +1,7 @@
-//! Named lists: `@name` in a rule stands for the items of the list of that name.
+//! Named lists and settings: `@name` in a rule stands for the items of the list of that name, or for the
+//! number or duration of the setting of that name.
 //!
-//! A list in a later folder replaces one of the same name, so that an operator adjusts all rules that
+//! A list or setting in a later folder replaces one of the same name, so that an operator adjusts all rules that
 //! use it in one place. Items may name other lists.
 
 use std::collections::BTreeMap;
@@ -8,13 +9,17 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::diagnose::{Diagnostic, Place, closest};
+use super::tables::NumberValue;
 
 /// How deep lists may name lists.
 const NESTING_MAX: usize = 8;
 
-/// Every named list.
+/// Every named list and setting.
 #[derive(Debug, Default)]
-pub(super) struct Lists(pub(super) BTreeMap<String, Vec<String>>);
+pub(super) struct Lists {
+    pub(super) lists: BTreeMap<String, Vec<String>>,
+    pub(super) settings: BTreeMap<String, NumberValue>,
+}
 
 impl Lists {
     /// The names with `@list`s replaced by what they hold.
@@ -34,12 +39,21 @@ impl Lists {
         if depth >= NESTING_MAX {
             return Err(format!("list `@{list}` names itself, or lists are nested deeper than {NESTING_MAX}"));
         }
-        let items = self.0.get(list).ok_or_else(|| self.unknown(list))?;
+        let items = self.lists.get(list).ok_or_else(|| self.unknown(list))?;
         items.iter().try_for_each(|item| self.expand_one(item, depth + 1, into))
     }
 
+    /// The value of a setting, for `@name`.
+    pub(super) fn setting(&self, name: &str) -> Result<&NumberValue, String> {
+        self.settings.get(name).ok_or_else(|| {
+            let hint = closest(name, self.settings.keys().map(String::as_str));
+            let hint = hint.map(|name| format!("; did you mean `@{name}`?")).unwrap_or_default();
+            format!("no setting is called `@{name}`: expected a [[setting]] of that name in a file beside the rules{hint}")
+        })
+    }
+
     fn unknown(&self, list: &str) -> String {
-        let hint = closest(list, self.0.keys().map(String::as_str));
+        let hint = closest(list, self.lists.keys().map(String::as_str));
         let hint = hint.map(|name| format!("; did you mean `@{name}`?")).unwrap_or_default();
         format!("no list is called `@{list}`: expected a [[list]] of that name in a file beside the rules{hint}")
     }

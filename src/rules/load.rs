@@ -48,12 +48,12 @@ pub fn load(files: &[SourceFile]) -> Result<RuleSet, Diagnostics> {
 }
 
 fn is_list_file(text: &str) -> bool {
-    text.lines().any(|line| line.trim_start().starts_with("[[list]]"))
+    text.lines().any(|line| ["[[list]]", "[[setting]]"].iter().any(|head| line.trim_start().starts_with(head)))
 }
 
 fn load_lists(files: &[&SourceFile], errors: &mut Vec<Diagnostic>) -> Lists {
     let mut lists = Lists::default();
-    let mut layers: BTreeMap<String, usize> = BTreeMap::new();
+    let mut layers: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for file in files {
         let place = Place { file: &file.name, text: &file.text };
         let parsed: ListFile = match toml::from_str(&file.text) {
@@ -66,12 +66,20 @@ fn load_lists(files: &[&SourceFile], errors: &mut Vec<Diagnostic>) -> Lists {
         if *parsed.schema.get_ref() != 1 {
             errors.push(place.error(&parsed.schema.span(), "expected `schema = 1`, the only version of this format"));
         }
-        for list in parsed.list {
-            let name = list.name.get_ref().clone();
-            if layers.insert(name.clone(), file.layer) == Some(file.layer) {
-                errors.push(place.error(&list.name.span(), format!("list `{name}` stands twice in this folder")));
+        let mut once = |what: &'static str, name: &toml::Spanned<String>| {
+            let name_text = name.get_ref().clone();
+            if layers.insert((what, name_text.clone()), file.layer) == Some(file.layer) {
+                errors.push(place.error(&name.span(), format!("{what} `{name_text}` stands twice in this folder")));
             }
-            lists.0.insert(name, list.items.into_iter().map(toml::Spanned::into_inner).collect());
+            name_text
+        };
+        for list in parsed.list {
+            let name = once("list", &list.name);
+            lists.lists.insert(name, list.items.into_iter().map(toml::Spanned::into_inner).collect());
+        }
+        for setting in parsed.setting {
+            let name = once("setting", &setting.name);
+            lists.settings.insert(name, setting.value.0.into_inner());
         }
     }
     lists

@@ -8,12 +8,17 @@
 mod case;
 mod compile;
 mod compile_match;
+mod compile_memory;
+mod compile_scope;
 mod diagnose;
+mod except;
 mod file;
 mod glob;
 mod lists;
 mod load;
+mod memory;
 mod scope;
+mod tables;
 mod when;
 
 use std::sync::Arc;
@@ -22,15 +27,19 @@ use regex::Regex;
 
 use crate::event::Event;
 use crate::finding::{Action, Mode, Severity};
-use crate::time::Span;
 
 pub use case::{Case, Expected};
 pub use diagnose::{Diagnostic, Diagnostics};
+pub use except::Except;
 pub use file::json_schema_text;
 pub use glob::Glob;
 pub use load::{SourceFile, load};
-pub use scope::{number_of, text_of};
-pub use when::When;
+pub use memory::{
+    FlowCheck, GroupBy, KeyLimit, Measure, Pattern, RateCheck, RepeatCheck, ScoreCheck, SequenceCheck, SpikeCheck,
+    SpikeMethod, Step,
+};
+pub use scope::{Hours, Reading, ScopeCheck, ScopeLimit, Template, is_listed, number_of, text_of};
+pub use when::{Hints, When};
 
 /// A checked set of rules.
 #[derive(Debug, Default)]
@@ -60,12 +69,16 @@ pub struct Rule {
     pub raises: Vec<Raise>,
     /// Whether that is carried out.
     pub mode: Mode,
+    /// What a finding adds to the session's risk score, in thousandths of a point.
+    pub points: i64,
     /// Taxonomy tags.
     pub tags: Arc<[String]>,
     /// Which events it looks at.
     pub when: When,
     /// What it looks for in them.
     pub check: Check,
+    /// Cases that a person lets pass.
+    pub excepts: Vec<Except>,
     /// Its own tests.
     pub cases: Vec<Case>,
     /// The file it came from.
@@ -107,6 +120,37 @@ pub enum Check {
     Scope(ScopeCheck),
     /// How many or how much in a sliding window.
     Rate(RateCheck),
+    /// Far more than is usual.
+    Spike(SpikeCheck),
+    /// Steps that follow each other.
+    Sequence(SequenceCheck),
+    /// What one step returned appears in a later one.
+    Flow(FlowCheck),
+    /// The same call again and again.
+    Repeat(RepeatCheck),
+    /// The session's risk score.
+    Score(ScoreCheck),
+    /// Definitions of tools that change.
+    Tools,
+}
+
+impl Check {
+    /// The name of its table in a rule file.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Match(_) => "match",
+            Self::Classify(_) => "classify",
+            Self::Scope(_) => "scope",
+            Self::Rate(_) => "rate",
+            Self::Spike(_) => "spike",
+            Self::Sequence(_) => "sequence",
+            Self::Flow(_) => "flow",
+            Self::Repeat(_) => "repeat",
+            Self::Score(_) => "score",
+            Self::Tools => "tools",
+        }
+    }
 }
 
 /// Words in the content of an event.
@@ -228,79 +272,4 @@ impl AttackHead {
     /// Every head with its name in rules.
     pub const ALL: [(&'static str, Self); 3] =
         [("injection", Self::Injection), ("jailbreak", Self::Jailbreak), ("planted", Self::Planted)];
-}
-
-/// A field of a tool call against lists and limits. A field that is not there is within scope.
-#[derive(Clone, Debug)]
-pub struct ScopeCheck {
-    /// Paths of the fields; each one that is there is checked.
-    pub fields: Vec<Glob>,
-    /// What is out of scope.
-    pub limit: ScopeLimit,
-}
-
-/// What puts a field out of scope.
-#[derive(Clone, Debug)]
-pub enum ScopeLimit {
-    /// It is not what this is for the event.
-    NotEqual(Template),
-    /// It matches none of these.
-    NotIn(Vec<Glob>),
-    /// It matches one of these.
-    In(Vec<Glob>),
-    /// It is a number above this.
-    Above(f64),
-}
-
-/// A value that an event itself gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Template {
-    /// `{session.tenant}`
-    Tenant,
-    /// `{session.id}`
-    Session,
-    /// `{agent.id}`
-    Agent,
-}
-
-/// A sliding window over the events that pass the rule's conditions.
-#[derive(Clone, Debug)]
-pub struct RateCheck {
-    /// Whose events are counted together; always within one tenant.
-    pub group_by: Vec<GroupBy>,
-    /// Length of the window.
-    pub window: Span,
-    /// When it fires.
-    pub threshold: Threshold,
-}
-
-/// When a window fires.
-#[derive(Clone, Debug)]
-pub enum Threshold {
-    /// From this many events on.
-    CountAtLeast(u64),
-    /// When the numbers in `field` add up to more than `above`.
-    SumAbove {
-        /// Path of the number; the first that is there counts.
-        fields: Vec<Glob>,
-        /// The limit.
-        above: f64,
-    },
-}
-
-/// One part of a window's key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GroupBy {
-    /// The tenant alone.
-    Tenant,
-    /// The session.
-    Session,
-    /// The agent.
-    Agent,
-    /// The tool's name.
-    Tool,
-    /// The tool's name and all of its arguments.
-    Call,
-    /// The value at a path.
-    Field(String),
 }

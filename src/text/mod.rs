@@ -21,6 +21,8 @@ mod chars;
 mod confusables;
 mod decode;
 mod edits;
+pub mod extract;
+mod fingerprint;
 mod fold;
 mod hidden;
 mod kernel;
@@ -33,6 +35,7 @@ mod transform;
 mod view;
 mod words;
 
+pub use fingerprint::{Normal, Printer, SinkPrints, SourcePrints, Tail, Tails, Value, cut_codes, identifier_words};
 pub use layer::Layer;
 pub use layers::Layers;
 pub use transform::{Transform, Transforms};

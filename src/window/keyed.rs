@@ -2,21 +2,28 @@
 //!
 //! Keys are 128-bit keyed hashes made elsewhere, so they are used as they are. Idle state goes by
 //! event time, in order of first sight, a little with every insertion; when the map is full the one
-//! that was opened first goes. Iteration has no order and is therefore only for sweeps.
+//! that was opened first goes. The slots lie side by side and are chained in the order in which they
+//! come due, so that a key costs its state and some 50 bytes; a sweep and a saved map keep that order.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasherDefault, Hasher};
+use serde::ser::{SerializeSeq, SerializeStruct};
+use serde::{Deserialize, Serialize, Serializer};
 
-use hashbrown::HashMap;
-
+use super::places::Places;
 use crate::time::{Millis, Span};
+
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
 
 /// State by key.
 #[derive(Debug)]
 pub struct Keyed<V> {
-    slots: HashMap<u128, Slot<V>, BuildHasherDefault<KeyIsHash>>,
-    /// When each key is looked at next, about in order of time.
-    due: VecDeque<(Millis, u128)>,
+    places: Places,
+    slots: Vec<Slot<V>>,
+    /// The chain of all keys, about in order of when they are looked at next.
+    first: u32,
+    last: u32,
+    /// The chain of slots without a key.
+    free: u32,
     idle: Span,
     keys_max: usize,
     evicted: u64,
@@ -24,7 +31,27 @@ pub struct Keyed<V> {
 
 #[derive(Debug)]
 struct Slot<V> {
+    key: u128,
     last_seen: Millis,
+    /// When it is looked at next.
+    due: Millis,
+    next: u32,
+    /// `None` in a slot without a key.
+    value: Option<V>,
+}
+
+/// A map as it was saved, to be restored; the bounds are not in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved<V> {
+    slots: Vec<SavedSlot<V>>,
+    evicted: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SavedSlot<V> {
+    key: u128,
+    last_seen: Millis,
+    due: Millis,
     value: V,
 }
 
@@ -32,65 +59,97 @@ impl<V> Keyed<V> {
     /// An empty map that forgets a key after `idle` without use and never holds more than `keys_max`.
     #[must_use]
     pub fn new(idle: Span, keys_max: usize) -> Self {
-        Self { slots: HashMap::default(), due: VecDeque::new(), idle, keys_max, evicted: 0 }
+        let places = Places::default();
+        Self { places, slots: Vec::new(), first: NONE, last: NONE, free: NONE, idle, keys_max, evicted: 0 }
+    }
+
+    /// A map that goes on as the saved one would have, if its bounds are the same.
+    #[must_use]
+    pub fn restore(saved: Saved<V>, idle: Span, keys_max: usize) -> Self {
+        let mut map = Self { evicted: saved.evicted, ..Self::new(idle, keys_max) };
+        for SavedSlot { key, last_seen, due, value } in saved.slots {
+            map.open(Slot { key, last_seen, due, next: NONE, value: Some(value) });
+        }
+        map
     }
 
     /// The state of a key.
     #[must_use]
     pub fn get(&self, key: u128) -> Option<&V> {
-        self.slots.get(&key).map(|slot| &slot.value)
+        self.slots.get(self.find(key)? as usize)?.value.as_ref()
     }
 
     /// The state of a key, to be changed; not a sign of life.
     pub fn get_mut(&mut self, key: u128) -> Option<&mut V> {
-        self.slots.get_mut(&key).map(|slot| &mut slot.value)
+        let place = self.find(key)?;
+        self.slots.get_mut(place as usize)?.value.as_mut()
     }
 
     /// The state of a key, which `make` opens if there is none; counts as use at time `at`.
+    #[expect(clippy::missing_panics_doc, reason = "every place in the table has a slot")]
     pub fn touch(&mut self, key: u128, at: Millis, make: impl FnOnce() -> V) -> &mut V {
-        if !self.slots.contains_key(&key) {
-            if self.slots.len() >= self.keys_max {
-                self.evict_oldest();
-            }
-            self.due.push_back((at + self.idle, key));
-        }
-        let slot = self.slots.entry(key).or_insert_with(|| Slot { last_seen: at, value: make() });
+        let place = match self.find(key) {
+            Some(place) => place,
+            None => self.open(Slot { key, last_seen: at, due: at + self.idle, next: NONE, value: None }),
+        };
+        let slot = self.slots.get_mut(place as usize).expect("a place that was found or opened has a slot");
         slot.last_seen = slot.last_seen.max(at);
-        &mut slot.value
+        slot.value.get_or_insert_with(make)
+    }
+
+    /// Brings a key's state near, for a [`Self::touch`] that follows soon. Changes nothing; when there are
+    /// more keys than the caches hold, several of these wait for memory together instead of one by one.
+    pub fn warm(&self, key: u128) {
+        let slot = self.find(key).and_then(|place| self.slots.get(place as usize));
+        std::hint::black_box(slot.map(|slot| (slot.last_seen, slot.value.is_some())));
     }
 
     /// Forgets keys that have been idle; looks at most at `steps` of those that are due.
     pub fn expire(&mut self, now: Millis, steps: usize) {
         for _ in 0..steps {
-            let Some((_, key)) = self.due.front().copied().filter(|(due, _)| *due <= now) else { return };
-            self.due.pop_front();
-            match self.slots.get(&key) {
-                Some(slot) if slot.last_seen + self.idle > now => self.due.push_back((slot.last_seen + self.idle, key)),
-                _ => drop(self.slots.remove(&key)),
+            let idle = self.idle;
+            let Some(slot) = self.slots.get_mut(self.first as usize).filter(|slot| slot.due <= now) else { return };
+            let alive = slot.last_seen + idle > now;
+            slot.due = slot.last_seen + idle;
+            let place = self.pop();
+            if alive {
+                self.push(place);
+            } else {
+                self.close(place);
             }
         }
     }
 
     /// Forgets the keys for which `keep` does not hold. Walks the whole map.
     pub fn retain(&mut self, keep: impl Fn(&V) -> bool) {
-        self.slots.retain(|_, slot| keep(&slot.value));
+        let mut place = std::mem::replace(&mut self.first, NONE);
+        self.last = NONE;
+        while let Some(slot) = self.slots.get(place as usize) {
+            let next = slot.next;
+            if slot.value.as_ref().is_some_and(&keep) {
+                self.push(place);
+            } else {
+                self.close(place);
+            }
+            place = next;
+        }
     }
 
-    /// Every state, in no order.
+    /// Every state, in the order in which they come due.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.slots.values().map(|slot| &slot.value)
+        self.chain().filter_map(|slot| slot.value.as_ref())
     }
 
     /// Number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.places.len()
     }
 
     /// Whether there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// Keys that were forgotten because the map was full.
@@ -99,37 +158,111 @@ impl<V> Keyed<V> {
         self.evicted
     }
 
-    fn evict_oldest(&mut self) {
-        while let Some((_, key)) = self.due.pop_front() {
-            if self.slots.remove(&key).is_some() {
-                self.evicted += 1;
-                return;
-            }
+    fn find(&self, key: u128) -> Option<u32> {
+        self.places.find(hash(key), |place| self.slots.get(place as usize).is_some_and(|slot| slot.key == key))
+    }
+
+    /// Every slot with a key, from the first in the chain.
+    fn chain(&self) -> impl Iterator<Item = &Slot<V>> {
+        let at = |place: u32| self.slots.get(place as usize);
+        std::iter::successors(at(self.first), move |slot| at(slot.next))
+    }
+
+    /// Gives a key a slot, the last in the chain.
+    fn open(&mut self, slot: Slot<V>) -> u32 {
+        if self.len() >= self.keys_max && self.first != NONE {
+            let oldest = self.pop();
+            self.close(oldest);
+            self.evicted += 1;
         }
+        let hash = hash(slot.key);
+        let place = match self.slots.get_mut(self.free as usize) {
+            Some(free) => {
+                let place = std::mem::replace(&mut self.free, free.next);
+                *free = slot;
+                place
+            }
+            None => {
+                if self.slots.len() == self.slots.capacity() {
+                    // By an eighth, not by doubling: there may be a million of them.
+                    self.slots.reserve_exact(self.slots.len() / 8 + 4);
+                }
+                self.slots.push(slot);
+                u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 keys")
+            }
+        };
+        self.places.insert(hash, place);
+        self.push(place);
+        place
+    }
+
+    /// Forgets what is in a slot that is in no chain.
+    fn close(&mut self, place: u32) {
+        if let Some(slot) = self.slots.get_mut(place as usize) {
+            slot.value = None;
+            slot.next = std::mem::replace(&mut self.free, place);
+            self.places.remove(hash(slot.key), place);
+        }
+    }
+
+    /// Makes a slot the last in the chain.
+    fn push(&mut self, place: u32) {
+        if let Some(last) = self.slots.get_mut(self.last as usize) {
+            last.next = place;
+        } else {
+            self.first = place;
+        }
+        self.last = place;
+        if let Some(slot) = self.slots.get_mut(place as usize) {
+            slot.next = NONE;
+        }
+    }
+
+    /// Takes the first slot out of the chain.
+    fn pop(&mut self) -> u32 {
+        let next = self.slots.get(self.first as usize).map_or(NONE, |slot| slot.next);
+        if next == NONE {
+            self.last = NONE;
+        }
+        std::mem::replace(&mut self.first, next)
     }
 }
 
-/// The keys are keyed hashes already: their low half is as good a hash as any.
-#[derive(Clone, Copy, Debug, Default)]
-struct KeyIsHash(u64);
+/// The same form as [`Saved`]: keys in the order in which they come due.
+impl<V: Serialize> Serialize for Keyed<V> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut saved = out.serialize_struct("Saved", 2)?;
+        saved.serialize_field("slots", &Chain(self))?;
+        saved.serialize_field("evicted", &self.evicted)?;
+        saved.end()
+    }
+}
 
-impl Hasher for KeyIsHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+struct Chain<'a, V>(&'a Keyed<V>);
+
+impl<V: Serialize> Serialize for Chain<'_, V> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut slots = out.serialize_seq(Some(self.0.len()))?;
+        for Slot { key, last_seen, due, value, .. } in self.0.chain() {
+            if let Some(value) = value {
+                slots.serialize_element(&SavedSlot { key: *key, last_seen: *last_seen, due: *due, value })?;
+            }
         }
+        slots.end()
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the low half is the hash")]
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
+}
+
+/// 32 bits of a key; the multiplication makes do with keys that differ in a few bits only.
+#[expect(clippy::cast_possible_truncation, reason = "a part of the key is enough")]
+fn hash(key: u128) -> u32 {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    ((key as u64).wrapping_mul(GOLDEN) >> 32) as u32
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -161,5 +294,88 @@ mod tests {
         map.touch(1, Millis(50), || 2);
         map.expire(Millis(100), 10);
         assert_eq!(map.get(1), Some(&2));
+    }
+
+    /// The map as one would write it down: keys in order, looked up one by one.
+    struct Naive {
+        keys: Vec<(u128, Millis, Millis, u64)>,
+        evicted: u64,
+    }
+
+    const IDLE: Span = Span(100);
+    const KEYS_MAX: usize = 12;
+
+    impl Naive {
+        fn touch(&mut self, key: u128, at: Millis, value: u64) -> u64 {
+            if let Some(known) = self.keys.iter_mut().find(|known| known.0 == key) {
+                known.1 = known.1.max(at);
+                return known.3;
+            }
+            if self.keys.len() >= KEYS_MAX {
+                self.keys.remove(0);
+                self.evicted += 1;
+            }
+            self.keys.push((key, at, at + IDLE, value));
+            value
+        }
+
+        fn expire(&mut self, now: Millis, steps: usize) {
+            for _ in 0..steps {
+                if self.keys.first().is_none_or(|known| known.2 > now) {
+                    return;
+                }
+                let known = self.keys.remove(0);
+                if known.1 + IDLE > now {
+                    self.keys.push((known.0, known.1, known.1 + IDLE, known.3));
+                }
+            }
+        }
+    }
+
+    fn saved_and_restored(map: &Keyed<u64>) -> Keyed<u64> {
+        let bytes = rmp_serde::to_vec(map).expect("saves");
+        Keyed::restore(rmp_serde::from_slice(&bytes).expect("restores"), IDLE, KEYS_MAX)
+    }
+
+    proptest! {
+        /// Against the naive map, also after it was saved and restored at any time.
+        #[test]
+        fn agrees_with_a_list(steps in proptest::collection::vec((0_u8..20, 0_u128..20, 0_i64..40), 1..400)) {
+            let (mut map, mut naive) = (Keyed::new(IDLE, KEYS_MAX), Naive { keys: Vec::new(), evicted: 0 });
+            let mut now = 0;
+            for (n, (what, key, forward)) in (0_u64..).zip(steps) {
+                now += forward;
+                match what {
+                    0 => {
+                        map.retain(|value| value % 3 != 0);
+                        naive.keys.retain(|known| known.3 % 3 != 0);
+                    }
+                    1..=4 => {
+                        map.expire(Millis(now), 3);
+                        naive.expire(Millis(now), 3);
+                    }
+                    5 => map = saved_and_restored(&map),
+                    _ => prop_assert_eq!(*map.touch(key, Millis(now), || n), naive.touch(key, Millis(now), n)),
+                }
+                let values: Vec<u64> = naive.keys.iter().map(|known| known.3).collect();
+                prop_assert_eq!(map.values().copied().collect::<Vec<_>>(), values);
+                prop_assert_eq!((map.len(), map.evicted()), (naive.keys.len(), naive.evicted));
+                map.warm(key);
+                for key in 0..20 {
+                    let known = naive.keys.iter().find(|known| known.0 == key);
+                    prop_assert_eq!(map.get(key), known.map(|known| &known.3));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_saved_reads_the_same_in_every_form() {
+        let mut map = Keyed::new(IDLE, KEYS_MAX);
+        map.touch(u128::MAX, Millis(5), || 1_u64);
+        map.touch(3, Millis(7), || 2);
+        let binary: Saved<u64> = rmp_serde::from_slice(&rmp_serde::to_vec(&map).expect("saves")).expect("reads");
+        let json: Saved<u64> = serde_json::from_str(&serde_json::to_string(&map).expect("saves")).expect("reads");
+        assert_eq!(binary, json);
     }
 }

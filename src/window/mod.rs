@@ -2,8 +2,12 @@
 //!
 //! Knows nothing of events, rules or text: times, keys and amounts come in, numbers go out.
 
+mod distinct;
 mod keyed;
+mod places;
+mod sample;
 mod sliding;
 
-pub use keyed::Keyed;
+pub use distinct::Distinct;
+pub use keyed::{Keyed, Saved};
 pub use sliding::Sliding;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::error::ApiError;
 use super::request::{Limit, Params, tenant_filter};
-use crate::rules::{Check, Rule};
+use crate::rules::Rule;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,12 +72,7 @@ pub(super) async fn rules(State(api): State<Arc<Api>>) -> Json<Value> {
 }
 
 fn rule(rule: &Rule) -> Value {
-    let kind = match &rule.check {
-        Check::Match(_) => "match",
-        Check::Classify(_) => "classify",
-        Check::Scope(_) => "scope",
-        Check::Rate(_) => "rate",
-    };
+    let kind = rule.check.kind();
     json!({
         "id": rule.id,
         "version": rule.version,

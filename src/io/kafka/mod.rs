@@ -6,12 +6,14 @@
 mod context;
 mod ledger;
 mod outbox;
+mod range;
 mod settings;
 mod source;
 mod topics;
 mod view;
 
 pub use ledger::KafkaLedger;
+pub use range::read_topic;
 pub use outbox::KafkaOutbox;
 pub use settings::{KafkaSettings, Start};
 pub use source::{End, KafkaProgress, Source, SourceContext, poll};

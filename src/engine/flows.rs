@@ -1,0 +1,233 @@
+//! Rules about what one step returned and a later one sends out.
+//!
+//! Texts are read in every layer, with what was cut up over several calls put together; what is compared are
+//! fingerprints. They are made only of events that a rule's source, sink or known part is about, and of what
+//! leaves only once there is a source.
+
+use std::ops::Range;
+
+use super::groups::Group;
+use super::masks;
+use super::memory::Detector;
+use super::sequences::matches;
+use super::texts::in_fields;
+use super::{Context, Engine, HashKey};
+use crate::detect::{Flow, SinkHashes, SourceHashes};
+use crate::event::{LeafValue, Leaves};
+use crate::finding::{Evidence, Finding};
+use crate::limits::{EXCERPT_CHARS_MAX, FLOW_TEXT_BYTES_MIN};
+use crate::rules::{FlowCheck, Glob, Rule, text_of};
+use crate::text::{Layers, Printer, SinkPrints, cut_codes};
+
+/// Texts have the same fingerprints everywhere, so that replicas decide alike.
+const WAYS: HashKey = HashKey([0; 16]);
+
+/// One text that leaves, in one reading.
+pub(super) struct Sent {
+    path: String,
+    text: String,
+    /// It stands in the field as it is.
+    is_plain: bool,
+}
+
+impl Engine {
+    pub(super) fn check_flow(
+        &mut self,
+        (n, rule, check): (usize, &Rule, &FlowCheck),
+        context: &Context<'_>,
+        leaves: &Leaves<'_>,
+        sent: &mut Option<Vec<Sent>>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let is_known = check.known.as_ref().is_some_and(|known| matches(known, context, findings));
+        let is_sink = matches(&check.sink, context, findings);
+        let is_source = matches(&check.source, context, findings);
+        if !is_known && !is_sink && !is_source {
+            return;
+        }
+        for group in self.groups(&check.group_by, context, leaves) {
+            if is_sink {
+                self.check_sink((n, rule, check), &group, context, leaves, sent, findings);
+            }
+            if is_known {
+                let fields = check.known.as_ref().map(|known| known.fields.as_slice()).unwrap_or_default();
+                self.learn((n, rule, check), &group, context, &texts_of(leaves, fields), true);
+            } else if is_source {
+                self.mark(context);
+                self.learn((n, rule, check), &group, context, &texts_of(leaves, &check.source.fields), false);
+            }
+        }
+    }
+
+    /// Remembers the texts of a source, or what is known to all.
+    fn learn(
+        &mut self,
+        (n, rule, check): (usize, &Rule, &FlowCheck),
+        group: &Group,
+        context: &Context<'_>,
+        texts: &[String],
+        known: bool,
+    ) {
+        let (key, owner) = self.key_and_owner(rule, &check.group_by, group, context);
+        let (at, mark) = (context.ts, context.origin.offset);
+        for text in texts {
+            let prints = self.printer.source(text);
+            let values = prints.value_hashes();
+            let words = if check.tool_name { self.printer.words(text) } else { Vec::new() };
+            let hashes = SourceHashes { prints: &prints.prints, values: &values, words: &words };
+            let Some(Detector::Flow(flows)) = self.memory.get_mut(n) else { return };
+            if known { flows.known(key, at, hashes) } else { flows.source(key, owner, at, mark, hashes) }
+        }
+    }
+
+    /// Looks up what leaves.
+    fn check_sink(
+        &mut self,
+        (n, rule, check): (usize, &Rule, &FlowCheck),
+        group: &Group,
+        context: &Context<'_>,
+        leaves: &Leaves<'_>,
+        sent: &mut Option<Vec<Sent>>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let (key, _) = self.key_and_owner(rule, &check.group_by, group, context);
+        match self.memory.get_mut(n) {
+            Some(Detector::Flow(flows)) if flows.has_sources(key) => {}
+            _ => return,
+        }
+        let sent = &*sent.get_or_insert_with(|| self.sent(context, leaves));
+        let name = self.sink_name(check, context);
+        let mut found: Option<(Flow, &Sent, SinkPrints)> = None;
+        for one in sent.iter().filter(|one| in_fields(&check.sink.fields, &one.path)) {
+            let prints = self.printer.sink(&one.text);
+            let Some(flow) = self.sink_one(n, key, context, &prints, &[]) else { continue };
+            if found.is_none() {
+                found = Some((flow, one, prints));
+            }
+        }
+        if found.is_none()
+            && !name.is_empty()
+            && let Some(flow) = self.sink_one(n, key, context, &SinkPrints::default(), &name)
+        {
+            let evidence = self.name_evidence(context, &flow);
+            findings.push(self.finding(rule, context, evidence, None));
+            return;
+        }
+        if let Some((flow, one, prints)) = found {
+            let evidence = self.flow_evidence(check, context, &flow, one, &prints);
+            findings.push(self.finding(rule, context, evidence, None));
+        }
+    }
+
+    fn sink_one(&mut self, n: usize, key: u128, context: &Context<'_>, prints: &SinkPrints, name: &[u32]) -> Option<Flow> {
+        let values = prints.value_hashes();
+        let hashes = SinkHashes { prints: &prints.prints, values: &values, name };
+        match self.memory.get_mut(n) {
+            Some(Detector::Flow(flows)) => flows.sink(key, context.ts, context.origin.offset, hashes),
+            _ => None,
+        }
+    }
+
+    fn sink_name(&self, check: &FlowCheck, context: &Context<'_>) -> Vec<u32> {
+        let tool = context.event.tool.as_ref().filter(|_| check.tool_name);
+        tool.map(|tool| self.printer.name(&tool.name)).unwrap_or_default()
+    }
+
+    /// Every text of an event that may carry something out, in every reading: as it stands, decoded, and put
+    /// together with what left by the same way before.
+    fn sent(&mut self, context: &Context<'_>, leaves: &Leaves<'_>) -> Vec<Sent> {
+        let tool = context.event.tool.as_ref().map(|tool| tool.name.as_ref()).unwrap_or_default();
+        let mut sent = Vec::new();
+        for leaf in leaves.iter().filter(|leaf| !matches!(leaf.value, LeafValue::Bool(_))) {
+            let (path, text) = (leaf.path, text_of(leaf.value));
+            let way = WAYS.short(format!("{tool}\u{0}{path}").as_bytes());
+            let joined = self.join(context, way, &text);
+            let mut push = |text: String, is_plain| sent.push(Sent { path: path.to_owned(), text, is_plain });
+            decoded(&text, &mut |text| push(text, false));
+            for joined in joined {
+                decoded(&joined, &mut |text| push(text, false));
+                push(joined, false);
+            }
+            // A text that was trimmed has other offsets than the field.
+            let is_plain = matches!(leaf.value, LeafValue::Text(whole) if whole.len() == text.len());
+            push(text, is_plain);
+        }
+        sent
+    }
+
+    fn join(&mut self, context: &Context<'_>, way: u32, text: &str) -> Vec<String> {
+        let session = self.sessions.get_mut(context.session_key);
+        session.map(|session| session.sent.get_or_insert_default().join(way, text)).unwrap_or_default()
+    }
+
+    fn flow_evidence(
+        &self,
+        check: &FlowCheck,
+        context: &Context<'_>,
+        flow: &Flow,
+        one: &Sent,
+        prints: &SinkPrints,
+    ) -> Evidence {
+        let values: Vec<Range<usize>> =
+            flow.values.iter().filter_map(|n| prints.values.get(*n)).map(|value| value.range.clone()).collect();
+        let span = values.first().cloned().or_else(|| prints.passage(&one.text, &flow.prints));
+        let source = self.place(context, flow.source_mark);
+        let path = &one.path;
+        let how_much = match (flow.values_left, flow.chars) {
+            (0, chars) => format!("about {chars} characters"),
+            (1, 0) => "a value".to_owned(),
+            (values, 0) => format!("{values} values"),
+            (values, chars) => format!("{values} values and about {chars} characters"),
+        };
+        let inside = check.sink.outside.as_ref().and_then(|inside| context.destinations.outside(inside, context.event));
+        let goal = inside.map(|name| format!(", on its way to {name}")).unwrap_or_default();
+        let whole = span.clone().unwrap_or(0..0);
+        let scanner = &self.program.scanner;
+        let secrets = masks::secrets_of(scanner, &Layers::of(&one.text));
+        Evidence {
+            summary: format!("`{path}` carries {how_much} of what came in {source}{goal}"),
+            field: Some(path.clone()),
+            excerpt: span.clone().map(|_| masks::excerpt(&one.text, &whole, &secrets, EXCERPT_CHARS_MAX)),
+            span: span.filter(|_| one.is_plain).map(|span| (span.start, span.end)),
+            ..Evidence::default()
+        }
+    }
+
+    fn name_evidence(&self, context: &Context<'_>, flow: &Flow) -> Evidence {
+        let tool = context.event.tool.as_ref().map(|tool| tool.name.as_ref()).unwrap_or_default();
+        let source = self.place(context, flow.source_mark);
+        let words = flow.name.len();
+        let summary = format!("`{tool}` was called, and {words} words of its name come from {source}");
+        Evidence { summary, ..Evidence::default() }
+    }
+}
+
+/// The fingerprints of all engines.
+pub(super) fn printer() -> Printer {
+    Printer::new(WAYS.0)
+}
+
+/// The texts of an event in some fields, each in every layer; short ones put together, since a record is a
+/// list of small values.
+fn texts_of(leaves: &Leaves<'_>, fields: &[Glob]) -> Vec<String> {
+    let (mut texts, mut short) = (Vec::new(), String::new());
+    for leaf in leaves.iter().filter(|leaf| in_fields(fields, leaf.path)) {
+        let text = text_of(leaf.value);
+        decoded(&text, &mut |text| texts.push(text));
+        if text.len() < FLOW_TEXT_BYTES_MIN {
+            short.push_str(&text);
+            short.push('\n');
+        } else {
+            texts.push(text);
+        }
+    }
+    texts.extend((!short.is_empty()).then_some(short));
+    texts
+}
+
+/// What a text says when it is decoded.
+fn decoded(text: &str, take: &mut impl FnMut(String)) {
+    let layers = Layers::of(text);
+    layers.iter().skip(1).for_each(|layer| take(layer.text().to_owned()));
+    cut_codes(text).into_iter().for_each(take);
+}

@@ -1,0 +1,769 @@
+//! The commands of a shell text as words, with quotes taken off and what is known filled in.
+//!
+//! One pass over the text without recursion: substitutions and groups are frames on a stack. Variables that the
+//! text itself sets are filled in, unknown ones stay as `$name`, and a substitution whose output is not known is
+//! `$()`.
+
+use memchr::memchr;
+
+use super::shell_expand::{self as expand, Variables};
+
+/// Deepest nesting of substitutions and groups; deeper ones are read as if they stood beside each other.
+/// → limits.rs
+const FRAMES_MAX: usize = 256;
+
+/// Most words that braces make of one, and the bytes that they may have together. → limits.rs
+const BRACE_WORDS_MAX: usize = 64;
+const BRACE_BYTES_MAX: usize = 4_096;
+
+/// A word of a command.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Word {
+    /// The word without its quotes.
+    pub text: String,
+    /// The word if unknown variables and substitutions are empty; `None` where it has none.
+    pub empty: Option<String>,
+    /// Other values, where it is a loop's variable.
+    pub others: Vec<String>,
+    /// Whether it has wildcards.
+    pub glob: bool,
+    /// Whether it has the output of a command that downloads.
+    pub fetched: bool,
+    /// Whether it has quotes or something filled in, so that it is no word of the shell's own.
+    pub changed: bool,
+    /// Places of braces and commas without quotes.
+    braces: Vec<(usize, char)>,
+}
+
+impl Word {
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+        if let Some(empty) = &mut self.empty {
+            empty.push_str(text);
+        }
+    }
+
+    /// Adds something whose value is not known.
+    fn push_unknown(&mut self, shown: &str) {
+        self.changed = true;
+        self.empty.get_or_insert_with(|| self.text.clone());
+        self.text.push_str(shown);
+    }
+
+    fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), ..Self::default() }
+    }
+}
+
+/// A command, or the end of a group where it has no words.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub words: Vec<Word>,
+    /// Whether it reads what the one before it writes.
+    pub piped: bool,
+    /// How deep in substitutions and groups it stands.
+    pub depth: usize,
+    /// Texts that it reads.
+    pub input: Vec<String>,
+}
+
+/// A text behind `<<`.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub text: String,
+    /// Whether a shell on its line may run it; otherwise only its substitutions are run.
+    pub run: bool,
+}
+
+/// What a text holds.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    pub commands: Vec<Command>,
+    pub documents: Vec<Document>,
+}
+
+/// Words of the shell's own that a command follows, or nothing.
+const OWN: [&str; 15] =
+    ["!", "coproc", "do", "done", "elif", "else", "esac", "fi", "if", "in", "then", "until", "while", "{", "}"];
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The text itself.
+    Top,
+    /// `$(…)` and `<(…)`.
+    Substitution,
+    /// A pair of backquotes.
+    Backquotes,
+    /// `(…)`.
+    Group,
+    /// `$((…))`, unless it turns out to be a group in a substitution.
+    Arithmetic,
+    /// `((…))`, unless it turns out to be a group in a group.
+    Calculation,
+    /// The list of an array.
+    Array,
+}
+
+/// Where the next word goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Words,
+    /// A file that is read or written.
+    File,
+    /// A text that is read.
+    Text,
+    /// The end of a document, and whether tabs before its lines do not count.
+    Document(bool),
+}
+
+#[derive(Debug)]
+struct Frame {
+    kind: Kind,
+    words: Vec<Word>,
+    word: Option<Word>,
+    /// Whether the current word has quotes.
+    quoted: bool,
+    /// Inside of double quotes.
+    double: bool,
+    piped: bool,
+    target: Target,
+    input: Vec<String>,
+    /// Open `${name:-`.
+    defaults: usize,
+    /// Commands before the frame.
+    start: usize,
+    /// Open `case`, and whether a pattern comes next.
+    cases: usize,
+    pattern: bool,
+    /// Inside of `[[`.
+    test: bool,
+    /// Whether a command in it downloads.
+    fetches: bool,
+}
+
+impl Frame {
+    fn new(kind: Kind, start: usize) -> Self {
+        Self {
+            kind,
+            words: Vec::new(),
+            word: None,
+            quoted: false,
+            double: false,
+            piped: false,
+            target: Target::Words,
+            input: Vec::new(),
+            defaults: 0,
+            start,
+            cases: 0,
+            pattern: false,
+            test: false,
+            fetches: false,
+        }
+    }
+}
+
+/// Reads a text, or a document whose substitutions alone are run.
+pub(super) fn parse(text: &str, document: bool, variables: &mut Variables) -> Parsed {
+    let mut top = Frame::new(Kind::Top, 0);
+    top.double = document;
+    let mut parser = Parser {
+        text,
+        at: 0,
+        document,
+        outer: Vec::new(),
+        frame: top,
+        line: 0,
+        pending: Vec::new(),
+        parsed: Parsed::default(),
+        variables,
+        backquotes: 0,
+        groups: 0,
+        no_brace: false,
+        no_ansi: false,
+    };
+    while let Some(char) = parser.peek(0) {
+        if parser.frame.double { parser.double(char) } else { parser.plain(char) }
+    }
+    while !parser.outer.is_empty() {
+        parser.pop();
+    }
+    if document {
+        // What is around the substitutions is read by somebody else.
+        parser.frame = Frame::new(Kind::Top, 0);
+    }
+    parser.end_command(false);
+    parser.parsed
+}
+
+pub(super) struct Parser<'t, 'v> {
+    text: &'t str,
+    at: usize,
+    document: bool,
+    outer: Vec<Frame>,
+    frame: Frame,
+    /// Commands before this line.
+    line: usize,
+    /// Ends of documents that start behind this line; whether tabs count, and whether substitutions do.
+    pending: Vec<(String, bool, bool)>,
+    parsed: Parsed,
+    variables: &'v mut Variables,
+    /// Frames that backquotes and that parentheses close.
+    backquotes: usize,
+    groups: usize,
+    /// Whether no brace is closed, and no `$'` ended, from here on.
+    no_brace: bool,
+    no_ansi: bool,
+}
+
+impl<'t> Parser<'t, '_> {
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self, on: usize) -> Option<char> {
+        if on == 0 { self.rest().chars().next() } else { self.rest().as_bytes().get(on).copied().map(char::from) }
+    }
+
+    fn word(&mut self) -> &mut Word {
+        self.frame.word.get_or_insert_default()
+    }
+
+    fn push(&mut self, char: char) {
+        self.word().push(char.encode_utf8(&mut [0; 4]));
+        self.at += char.len_utf8();
+    }
+
+    /// Takes a character whatever it is.
+    fn push_quoted(&mut self) {
+        self.frame.quoted = true;
+        match self.peek(0) {
+            Some(char) => self.push(char),
+            None => {
+                self.word();
+            }
+        }
+    }
+
+    fn double(&mut self, char: char) {
+        match char {
+            '"' if !self.document || !self.outer.is_empty() => {
+                self.frame.double = false;
+                self.at += 1;
+            }
+            '\\' => {
+                self.at += 1;
+                match self.peek(0) {
+                    Some('\n') => self.at += 1,
+                    Some('"' | '$' | '`' | '\\') => self.push_quoted(),
+                    _ => self.word().push("\\"),
+                }
+            }
+            '$' => self.dollar(),
+            '`' => self.backquote(),
+            '}' if self.frame.defaults > 0 => {
+                self.frame.defaults -= 1;
+                self.at += 1;
+            }
+            char => self.push(char),
+        }
+    }
+
+    fn plain(&mut self, char: char) {
+        match char {
+            '\\' => self.backslash(),
+            '\'' => self.single(),
+            '"' => {
+                self.word();
+                self.frame.quoted = true;
+                self.frame.double = true;
+                self.at += 1;
+            }
+            '$' => self.dollar(),
+            '`' => self.backquote(),
+            '\0' => self.at += 1,
+            '\n' if self.frame.kind != Kind::Array => self.newline(),
+            char if char.is_whitespace() => {
+                self.end_word();
+                self.at += char.len_utf8();
+            }
+            '#' if self.frame.word.is_none() => {
+                self.at += memchr(b'\n', self.rest().as_bytes()).unwrap_or(self.rest().len())
+            }
+            ';' | '&' | '|' | '<' | '>' if self.calculates() => self.push(char),
+            ';' | '&' | '|' => self.separator(char),
+            '(' => self.open(),
+            ')' => self.close(),
+            '<' | '>' => self.redirection(),
+            '}' if self.frame.defaults > 0 => {
+                self.frame.defaults -= 1;
+                self.at += 1;
+            }
+            char => self.letter(char),
+        }
+    }
+
+    fn calculates(&self) -> bool {
+        matches!(self.frame.kind, Kind::Arithmetic | Kind::Calculation)
+    }
+
+    fn letter(&mut self, char: char) {
+        let word = self.word();
+        match char {
+            '{' | '}' => word.braces.push((word.text.len(), char)),
+            ',' if !word.braces.is_empty() => word.braces.push((word.text.len(), char)),
+            '*' | '?' | '[' => word.glob = true,
+            _ => {}
+        }
+        self.push(char);
+    }
+
+    fn backslash(&mut self) {
+        self.at += 1;
+        match self.peek(0) {
+            Some('\n') => self.at += 1,
+            // Within backquotes it leads to backquotes in them.
+            Some('`') if self.backquotes > 0 => self.nested_backquote(),
+            _ => self.push_quoted(),
+        }
+    }
+
+    fn single(&mut self) {
+        let inside = self.rest().get(1..).unwrap_or_default();
+        let Some(end) = memchr(b'\'', inside.as_bytes()) else {
+            // It is never closed, as an apostrophe in a sentence.
+            self.push_quoted();
+            return;
+        };
+        self.frame.quoted = true;
+        self.word().push(inside.get(..end).unwrap_or_default());
+        self.at += end + 2;
+    }
+
+    fn dollar(&mut self) {
+        match self.peek(1) {
+            Some('(') if self.peek(2) == Some('(') => self.enter(Kind::Arithmetic, 3),
+            Some('(') => self.enter(Kind::Substitution, 2),
+            Some('{') => self.parameter(),
+            Some('\'') if !self.frame.double && !self.no_ansi => self.ansi(),
+            Some('"') if !self.frame.double => self.at += 1,
+            Some(char) if char.is_ascii_alphabetic() || char == '_' => {
+                let name = self.rest().get(1..).unwrap_or_default();
+                let length = name.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+                self.at += 1 + length;
+                self.variable(name.get(..length).unwrap_or_default());
+            }
+            Some('@' | '*' | '!' | '-' | '1'..='9') => {
+                self.word();
+                self.at += 2;
+            }
+            Some(char @ ('?' | '#' | '$' | '0')) => {
+                self.word().push(if char == '0' { "sh" } else { "0" });
+                self.at += 2;
+            }
+            _ => self.push('$'),
+        }
+    }
+
+    fn ansi(&mut self) {
+        let inside = self.rest().get(2..).unwrap_or_default();
+        let Some((text, length)) = expand::ansi(inside) else {
+            self.no_ansi = true;
+            return self.push('$');
+        };
+        self.frame.quoted = true;
+        self.word().push(&text);
+        self.at += 2 + length;
+    }
+
+    /// Fills in a variable.
+    fn variable(&mut self, name: &str) {
+        if name == "IFS" && !self.frame.double {
+            return self.end_word();
+        }
+        let (values, quoted) = (self.variables.get(name), self.frame.double);
+        let Some((first, others)) = values.split_first() else {
+            let shown = format!("${name}");
+            return self.word().push_unknown(&shown);
+        };
+        let alone = self.frame.word.is_none();
+        self.fill(first, quoted);
+        if alone && let Some(word) = &mut self.frame.word {
+            word.others.extend_from_slice(others);
+        }
+    }
+
+    /// Adds a value; without quotes it is split into words.
+    fn fill(&mut self, value: &str, quoted: bool) {
+        if quoted {
+            return self.word().push(value);
+        }
+        let space = |char: char| char.is_whitespace();
+        for (order, piece) in value.split(space).enumerate() {
+            if order > 0 {
+                self.end_word();
+            }
+            if !piece.is_empty() {
+                let word = self.word();
+                word.changed = true;
+                word.glob |= piece.contains(['*', '?', '[']);
+                word.push(piece);
+            }
+        }
+    }
+
+    /// Reads `${…}`.
+    fn parameter(&mut self) {
+        let inside = self.rest().get(2..).unwrap_or_default();
+        let length = inside.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        let name = inside.get(..length).unwrap_or_default();
+        let operator = inside.get(length..).unwrap_or_default();
+        let default = [":-", "-", ":=", "="].into_iter().find(|sign| operator.starts_with(sign) && !name.is_empty());
+        if let Some(sign) = default.filter(|_| self.variables.get(name).is_empty()) {
+            // What follows is the value.
+            self.frame.defaults += 1;
+            self.at += 2 + length + sign.len();
+            return;
+        }
+        let end = if self.no_brace { None } else { memchr(b'}', operator.as_bytes()) };
+        let Some(end) = end else {
+            self.no_brace = true;
+            return self.push('$');
+        };
+        self.at += 2 + length + end + 1;
+        let operator = operator.get(..end).unwrap_or_default();
+        if name.is_empty() || name.bytes().all(|byte| byte.is_ascii_digit()) {
+            if matches!(operator, "@" | "*" | "!" | "-" | "") {
+                self.word();
+            } else {
+                self.word().push_unknown("${}");
+            }
+            return;
+        }
+        match self.variables.get(name).first().and_then(|value| expand::operated(value, operator)) {
+            Some(value) => {
+                let quoted = self.frame.double;
+                self.fill(&value, quoted);
+            }
+            None => self.variable(name),
+        }
+    }
+
+    fn backquote(&mut self) {
+        if self.backquotes == 0 {
+            return self.enter(Kind::Backquotes, 1);
+        }
+        self.at += 1;
+        while self.frame.kind != Kind::Backquotes {
+            self.pop();
+        }
+        self.leave();
+    }
+
+    /// Reads a backquote behind a backslash, within backquotes.
+    fn nested_backquote(&mut self) {
+        if self.backquotes > 1 {
+            return self.backquote();
+        }
+        self.enter(Kind::Backquotes, 1);
+    }
+
+    fn newline(&mut self) {
+        self.at += 1;
+        self.end_command(false);
+        if self.pending.is_empty() {
+            self.line = self.parsed.commands.len();
+            return;
+        }
+        let run = self.parsed.commands.get(self.line..).unwrap_or_default().iter().any(expand::may_run_input);
+        for (end, tabs, substitutes) in std::mem::take(&mut self.pending) {
+            let text = self.document(&end, tabs);
+            if run || substitutes {
+                self.parsed.documents.push(Document { text: text.to_owned(), run });
+            }
+        }
+        self.line = self.parsed.commands.len();
+    }
+
+    /// The lines up to the one that ends a document.
+    fn document(&mut self, end: &str, tabs: bool) -> &'t str {
+        let start = self.at;
+        while self.at < self.text.len() {
+            let rest = self.rest();
+            let length = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+            let line = rest.get(..length).unwrap_or_default();
+            let line = if tabs { line.trim_start_matches('\t') } else { line };
+            let before = self.at;
+            self.at = (self.at + length + 1).min(self.text.len());
+            if line.trim_end_matches('\r') == end {
+                return self.text.get(start..before).unwrap_or_default();
+            }
+        }
+        self.text.get(start..).unwrap_or_default()
+    }
+
+    fn separator(&mut self, char: char) {
+        let next = self.peek(1);
+        match (char, next) {
+            ('&', Some('>')) => {
+                self.end_word();
+                self.at += 1;
+                return self.redirection();
+            }
+            ('&', Some('&')) | ('|', Some('|' | '&')) | (';', Some(';' | '&')) => self.at += 2,
+            _ => self.at += 1,
+        }
+        let pipe = char == '|' && next != Some('|');
+        self.end_command(pipe);
+        if char == ';' && matches!(next, Some(';' | '&')) && self.frame.cases > 0 {
+            self.frame.pattern = true;
+        }
+    }
+
+    /// Reads an opening parenthesis.
+    fn open(&mut self) {
+        let first = self.frame.word.is_none() && self.frame.words.is_empty();
+        let assigns = self.frame.word.as_ref().is_some_and(|word| word.text.ends_with('='));
+        if first && self.frame.pattern {
+            self.at += 1;
+        } else if self.frame.word.is_some()
+            && self.rest().get(1..).is_some_and(|rest| rest.trim_start_matches(' ').starts_with(')'))
+        {
+            // A function's name.
+            self.frame.word = None;
+            self.at += 1 + memchr(b')', self.rest().as_bytes()).unwrap_or(0);
+            self.frame.words.clear();
+        } else if first && self.peek(1) == Some('(') {
+            self.enter(Kind::Calculation, 2);
+        } else {
+            self.enter(if assigns { Kind::Array } else { Kind::Group }, 1);
+        }
+    }
+
+    fn enter(&mut self, kind: Kind, signs: usize) {
+        self.at += signs;
+        if self.outer.len() >= FRAMES_MAX {
+            return self.end_command(false);
+        }
+        *self.closers(kind) += 1;
+        let start = self.parsed.commands.len();
+        let outer = std::mem::replace(&mut self.frame, Frame::new(kind, start));
+        self.outer.push(outer);
+    }
+
+    /// How many frames of such a kind are open that the same sign closes.
+    fn closers(&mut self, kind: Kind) -> &mut usize {
+        if kind == Kind::Backquotes { &mut self.backquotes } else { &mut self.groups }
+    }
+
+    /// Reads a closing parenthesis.
+    fn close(&mut self) {
+        let case = self.frame.words.first().is_some_and(|word| word.text == "case" && !word.changed);
+        if self.frame.pattern || case {
+            self.at += 1;
+            self.frame.cases += usize::from(case);
+            self.frame.pattern = false;
+            self.frame.words.clear();
+            self.frame.word = None;
+            return;
+        }
+        self.at += 1;
+        if self.groups == 0 {
+            return self.end_command(false);
+        }
+        while matches!(self.frame.kind, Kind::Top | Kind::Backquotes) {
+            self.pop();
+        }
+        if self.calculates() {
+            if self.peek(0) == Some(')') {
+                self.at += 1;
+                self.frame.words.clear();
+                self.frame.word = None;
+            } else {
+                // A group in a group after all.
+                self.frame.kind = Kind::Group;
+                return self.end_command(false);
+            }
+        }
+        self.leave();
+    }
+
+    /// Ends the innermost frame.
+    fn leave(&mut self) {
+        if self.frame.kind == Kind::Array {
+            self.end_word();
+            self.frame.words.clear();
+        }
+        self.end_command(false);
+        self.pop();
+    }
+
+    /// Goes back to the frame around.
+    fn pop(&mut self) {
+        self.end_command(false);
+        let Some(outer) = self.outer.pop() else { return };
+        let inner = std::mem::replace(&mut self.frame, outer);
+        *self.closers(inner.kind) -= 1;
+        self.frame.fetches |= inner.fetches;
+        match inner.kind {
+            Kind::Substitution | Kind::Backquotes => self.output(inner.start, inner.fetches),
+            Kind::Arithmetic => self.word().push("0"),
+            Kind::Group => {
+                // What comes next may read what the group has written.
+                let (piped, depth) = (std::mem::take(&mut self.frame.piped), self.outer.len());
+                self.parsed.commands.push(Command { words: Vec::new(), piped, depth, input: Vec::new() });
+            }
+            Kind::Calculation | Kind::Top | Kind::Array => {}
+        }
+    }
+
+    /// Adds the output of the commands of a substitution, where it is known.
+    fn output(&mut self, start: usize, fetched: bool) {
+        let commands = self.parsed.commands.get(start..).unwrap_or_default();
+        let known = match commands {
+            [command] => expand::output(&command.words),
+            _ => None,
+        };
+        let quoted = self.frame.double;
+        match known {
+            Some(text) => self.fill(text.trim_end_matches('\n'), quoted),
+            None => self.word().push_unknown("$()"),
+        }
+        if fetched && let Some(word) = &mut self.frame.word {
+            word.fetched = true;
+        }
+    }
+
+    fn redirection(&mut self) {
+        let descriptor =
+            self.frame.word.as_ref().is_some_and(|word| word.text.bytes().all(|byte| byte.is_ascii_digit()));
+        if descriptor && !self.frame.quoted {
+            self.frame.word = None;
+        }
+        self.end_word();
+        let rest = self.rest();
+        let (target, length) = match rest.as_bytes() {
+            [b'<' | b'>', b'(', ..] => return self.enter(Kind::Substitution, 2),
+            [b'<', b'<', b'<', ..] => (Target::Text, 3),
+            [b'<', b'<', b'-', ..] => (Target::Document(true), 3),
+            [b'<', b'<', ..] => (Target::Document(false), 2),
+            [b'>', b'>' | b'|' | b'&', ..] | [b'<', b'&' | b'>', ..] => (Target::File, 2),
+            _ => (Target::File, 1),
+        };
+        self.frame.target = target;
+        self.at += length;
+    }
+
+    /// Ends a word and puts it where it belongs.
+    pub(super) fn end_word(&mut self) {
+        let quoted = std::mem::take(&mut self.frame.quoted);
+        let Some(mut word) = self.frame.word.take() else { return };
+        word.changed |= quoted;
+        if word.text.is_empty() && !quoted && word.empty.is_none() {
+            return;
+        }
+        match std::mem::replace(&mut self.frame.target, Target::Words) {
+            Target::Words => {
+                if quoted || !self.braces(&word) {
+                    self.frame.words.push(word);
+                }
+            }
+            Target::File => {}
+            Target::Text => self.frame.input.push(word.text),
+            Target::Document(tabs) => self.pending.push((word.text, tabs, !quoted)),
+        }
+    }
+
+    /// Adds the words that braces make of one; false where they make none.
+    fn braces(&mut self, word: &Word) -> bool {
+        let Some(open) = word.braces.iter().position(|(_, sign)| *sign == '{') else { return false };
+        let (mut depth, mut cuts) = (0_usize, Vec::new());
+        for (at, sign) in word.braces.iter().skip(open) {
+            match sign {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 || (depth == 1 && (*sign == ',' || cuts.is_empty())) {
+                cuts.push(*at);
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        let (Some(first), Some(last)) = (cuts.first(), cuts.last()) else { return false };
+        if depth > 0 || cuts.len() < 3 {
+            return false;
+        }
+        let head = word.text.get(..*first).unwrap_or_default();
+        let tail = word.text.get(last + 1..).unwrap_or_default();
+        let around = cuts.len() <= BRACE_WORDS_MAX && (head.len() + tail.len()) * cuts.len() <= BRACE_BYTES_MAX;
+        for cut in cuts.windows(2) {
+            let [from, to] = cut else { continue };
+            let inside = word.text.get(from + 1..*to).unwrap_or_default();
+            let text = if around { format!("{head}{inside}{tail}") } else { inside.to_owned() };
+            if !text.is_empty() {
+                self.frame.words.push(Word { glob: word.glob, ..Word::new(&text) });
+            }
+        }
+        true
+    }
+
+    /// Ends a command; `pipe` where the next one reads its output.
+    fn end_command(&mut self, pipe: bool) {
+        self.end_word();
+        self.frame.target = Target::Words;
+        let mut words = std::mem::take(&mut self.frame.words);
+        let input = std::mem::take(&mut self.frame.input);
+        let piped = std::mem::replace(&mut self.frame.piped, pipe);
+        let own = words.iter().take_while(|word| !word.changed && OWN.contains(&word.text.as_str())).count();
+        let closes = words.drain(..own).any(|word| word.text == "esac");
+        if closes {
+            self.frame.cases = self.frame.cases.saturating_sub(1);
+            self.frame.pattern = false;
+        }
+        if words.is_empty() && input.is_empty() {
+            // A line may end behind a pipe.
+            self.frame.piped |= piped && own == 0;
+            return;
+        }
+        if self.is_syntax(&mut words) || self.variables.assign(&words) && input.is_empty() {
+            return;
+        }
+        self.frame.fetches |= expand::may_fetch(&words);
+        self.parsed.commands.push(Command { words, piped, depth: self.outer.len(), input });
+    }
+
+    /// Whether words belong to a loop's head, a pattern or a condition.
+    fn is_syntax(&mut self, words: &mut Vec<Word>) -> bool {
+        let own = words.first().filter(|word| !word.changed).map(|word| word.text.as_str());
+        match own {
+            _ if self.frame.pattern => return true,
+            Some("case") => {
+                self.frame.cases += 1;
+                self.frame.pattern = true;
+                return true;
+            }
+            Some("for" | "select") => {
+                let values = words.iter().skip(3).map(|word| word.text.clone()).collect();
+                if let Some(name) = words.get(1) {
+                    self.variables.set(&name.text, values);
+                }
+                return true;
+            }
+            Some("function") => {
+                let head = 2 + words.iter().skip(2).take_while(|word| word.text == "{").count();
+                words.drain(..head.min(words.len()));
+                return words.is_empty();
+            }
+            Some("[[") => self.frame.test = true,
+            _ if !self.frame.test => return false,
+            _ => {}
+        }
+        // A shell without `[[` runs what stands in it behind a separator.
+        let compares = words.get(1).is_none_or(|word| word.text.starts_with(['=', '!', '-', ']', '<', '>']));
+        let condition = own.is_none_or(|own| own.starts_with(['-', '[', '!', '('])) || compares;
+        self.frame.test = !words.iter().any(|word| word.text == "]]");
+        condition
+    }
+}
