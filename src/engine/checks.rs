@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::masks::{mask, mask_at, masked};
 use super::{Context, Engine, Program, Seen, definitions, fields};
 use crate::event::Leaves;
-use crate::finding::{Evidence, Finding, Mode};
+use crate::finding::{Action, Evidence, Finding, Mode};
 use crate::ids::digest_id;
 use crate::limits::{FINDINGS_PER_EVENT_MAX, POINTS_HALVED_MAX};
 use crate::rules::{Check, Except, Rule};
@@ -84,7 +84,7 @@ impl Engine {
         }
     }
 
-    /// What the findings on an event add to the session's risk: the first of a rule its whole weight, each
+    /// What the findings on an event, those of `flag` and more, add to the session's risk: the first of a rule its whole weight, each
     /// later one half of the one before, so that one rule alone cannot fill the score.
     fn points(&mut self, program: &Program, context: &Context<'_>, findings: &[Finding]) -> i64 {
         let Some(session) = self.sessions.get_mut(context.session_key) else { return 0 };
@@ -93,7 +93,8 @@ impl Engine {
             let times = session.count_rule(&rule.id);
             Some(rule.points >> times.min(POINTS_HALVED_MAX))
         };
-        findings.iter().filter_map(weight).fold(0, i64::saturating_add)
+        let shown = findings.iter().filter(|finding| finding.action >= Action::Flag);
+        shown.filter_map(weight).fold(0, i64::saturating_add)
     }
 
     pub(super) fn finding(

@@ -59,10 +59,15 @@ impl Destinations {
 
     /// A destination that is not on the list; `None` where all are, or where there is none.
     pub(super) fn outside(&self, inside: &[Glob], event: &Event<'_>) -> Option<&str> {
-        let is_inside = |name: &str, reading| is_listed(inside, name, reading, event);
-        let recipient = self.recipients.iter().find(|one| !is_inside(one, Reading::Recipient));
-        let host = self.hosts.iter().find(|one| !is_inside(one, Reading::Host));
-        recipient.or(host).map(String::as_str)
+        self.all_outside(inside, event).into_iter().next()
+    }
+
+    /// Every destination that is not on the list.
+    pub(super) fn all_outside(&self, inside: &[Glob], event: &Event<'_>) -> Vec<&str> {
+        let is_outside = |name: &&String, reading| !is_listed(inside, name, reading, event);
+        let recipients = self.recipients.iter().filter(|one| is_outside(one, Reading::Recipient));
+        let hosts = self.hosts.iter().filter(|one| is_outside(one, Reading::Host));
+        recipients.chain(hosts).map(String::as_str).collect()
     }
 
     fn take_recipients(&mut self, text: &str) {

@@ -14,10 +14,13 @@ use super::texts::in_fields;
 use super::{Context, Engine, HashKey};
 use crate::detect::{Flow, SinkHashes, SourceHashes};
 use crate::event::{LeafValue, Leaves};
-use crate::finding::{Evidence, Finding};
-use crate::limits::{EXCERPT_CHARS_MAX, FLOW_TEXT_BYTES_MIN};
+use crate::finding::{Action, Evidence, Finding};
+use crate::limits::{DESTINATIONS_MAX, EXCERPT_CHARS_MAX, FLOW_TEXT_BYTES_MIN};
 use crate::rules::{FlowCheck, Glob, Rule, text_of};
-use crate::text::{Layers, Printer, SinkPrints, cut_codes};
+use crate::text::{Layers, Printer, SinkPrints, cut_codes, extract};
+
+/// The tag of rules about injections.
+const INJECTION_TAG: &str = "owasp.llm01";
 
 /// Texts have the same fingerprints everywhere, so that replicas decide alike.
 const WAYS: HashKey = HashKey([0; 16]);
@@ -51,10 +54,13 @@ impl Engine {
             }
             if is_known {
                 let fields = check.known.as_ref().map(|known| known.fields.as_slice()).unwrap_or_default();
-                self.learn((n, rule, check), &group, context, &texts_of(leaves, fields), true);
+                self.learn((n, rule, check), &group, context, &texts_of(leaves, fields), Learnt::Known);
             } else if is_source {
                 self.mark(context);
-                self.learn((n, rule, check), &group, context, &texts_of(leaves, &check.source.fields), false);
+                let texts = texts_of(leaves, &check.source.fields);
+                // Whom an attacker names is not whom a record is about.
+                let learnt = if is_attacked(findings) { Learnt::Attacked } else { Learnt::Source };
+                self.learn((n, rule, check), &group, context, &texts, learnt);
             }
         }
     }
@@ -66,17 +72,23 @@ impl Engine {
         group: &Group,
         context: &Context<'_>,
         texts: &[String],
-        known: bool,
+        learnt: Learnt,
     ) {
         let (key, owner) = self.key_and_owner(rule, &check.group_by, group, context);
         let (at, mark) = (context.ts, context.origin.offset);
         for text in texts {
             let prints = self.printer.source(text);
-            let values = prints.value_hashes();
+            let mut values = prints.value_hashes();
+            if learnt != Learnt::Attacked && check.sink.outside.is_some() {
+                values.extend(named_in(text).iter().map(|name| goal(name)));
+            }
             let words = if check.tool_name { self.printer.words(text) } else { Vec::new() };
             let hashes = SourceHashes { prints: &prints.prints, values: &values, words: &words };
             let Some(Detector::Flow(flows)) = self.memory.get_mut(n) else { return };
-            if known { flows.known(key, at, hashes) } else { flows.source(key, owner, at, mark, hashes) }
+            match learnt {
+                Learnt::Known => flows.known(key, at, hashes),
+                Learnt::Source | Learnt::Attacked => flows.source(key, owner, at, mark, hashes),
+            }
         }
     }
 
@@ -97,17 +109,18 @@ impl Engine {
         }
         let sent = &*sent.get_or_insert_with(|| self.sent(context, leaves));
         let name = self.sink_name(check, context);
+        let goals = goals(check, context);
         let mut found: Option<(Flow, &Sent, SinkPrints)> = None;
         for one in sent.iter().filter(|one| in_fields(&check.sink.fields, &one.path)) {
             let prints = self.printer.sink(&one.text);
-            let Some(flow) = self.sink_one(n, key, context, &prints, &[]) else { continue };
+            let Some(flow) = self.sink_one((n, key), context, &prints, (&[], &goals)) else { continue };
             if found.is_none() {
                 found = Some((flow, one, prints));
             }
         }
         if found.is_none()
             && !name.is_empty()
-            && let Some(flow) = self.sink_one(n, key, context, &SinkPrints::default(), &name)
+            && let Some(flow) = self.sink_one((n, key), context, &SinkPrints::default(), (&name, &goals))
         {
             let evidence = self.name_evidence(context, &flow);
             findings.push(self.finding(rule, context, evidence, None));
@@ -119,9 +132,15 @@ impl Engine {
         }
     }
 
-    fn sink_one(&mut self, n: usize, key: u128, context: &Context<'_>, prints: &SinkPrints, name: &[u32]) -> Option<Flow> {
+    fn sink_one(
+        &mut self,
+        (n, key): (usize, u128),
+        context: &Context<'_>,
+        prints: &SinkPrints,
+        (name, goals): (&[u32], &[u64]),
+    ) -> Option<Flow> {
         let values = prints.value_hashes();
-        let hashes = SinkHashes { prints: &prints.prints, values: &values, name };
+        let hashes = SinkHashes { prints: &prints.prints, values: &values, name, goals };
         match self.memory.get_mut(n) {
             Some(Detector::Flow(flows)) => flows.sink(key, context.ts, context.origin.offset, hashes),
             _ => None,
@@ -200,6 +219,37 @@ impl Engine {
         let summary = format!("`{tool}` was called, and {words} words of its name come from {source}");
         Evidence { summary, ..Evidence::default() }
     }
+}
+
+/// As what a text is remembered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Learnt {
+    Source,
+    /// A source that an attacker has written into.
+    Attacked,
+    Known,
+}
+
+/// Whether a rule about injections has found something in an event.
+fn is_attacked(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.action >= Action::Flag && finding.tags.iter().any(|tag| tag == INJECTION_TAG))
+}
+
+/// Everyone outside whom an event goes to.
+fn goals(check: &FlowCheck, context: &Context<'_>) -> Vec<u64> {
+    let Some(inside) = &check.sink.outside else { return Vec::new() };
+    context.destinations.all_outside(inside, context.event).into_iter().map(goal).collect()
+}
+
+/// Whom a text names.
+fn named_in(text: &str) -> Vec<String> {
+    let hosts = extract::hosts(text).into_iter().map(|host| host.name);
+    hosts.chain(extract::recipients(text).into_iter().map(|one| one.address)).take(DESTINATIONS_MAX).collect()
+}
+
+/// A goal as a value: none that stands in a text is the same.
+fn goal(name: &str) -> u64 {
+    WAYS.long(format!("goal\u{0}{}", name.to_lowercase()).as_bytes())
 }
 
 /// The fingerprints of all engines.

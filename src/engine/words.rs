@@ -1,6 +1,7 @@
 //! How detections with a memory are told: one sentence in words and numbers.
 
 use super::groups::Group;
+use super::numbers::from_millionths;
 use crate::detect::{Change, Spike};
 use crate::event::Event;
 use crate::finding::{Evidence, Finding};
@@ -21,12 +22,15 @@ pub(super) fn rate(check: &RateCheck, group: &Group, value: f64, limit: f64) -> 
 
 pub(super) fn spike(check: &SpikeCheck, group: &Group, spike: &Spike) -> Evidence {
     let (usual, deviation) = (spike.usual, spike.deviation);
-    let what = if matches!(check.measure, Measure::Count) { " events" } else { "" };
+    let is_count = matches!(check.measure, Measure::Count);
+    let value = if is_count { count(spike.value) } else { from_millionths(spike.value) };
+    let what = if is_count { " events" } else { "" };
     let whose = if spike.of_peers { " for its like" } else { "" };
+    let excess = spike.excess.map(|excess| format!(", {} above that since {}", excess.amount, excess.since));
     summary(format!(
-        "{}{what} in {}, usually {usual} \u{b1} {deviation}{whose}{}",
-        spike.value,
+        "{value}{what} in {}, usually {usual} \u{b1} {deviation}{whose}{}{}",
         check.window,
+        excess.unwrap_or_default(),
         by(&check.group_by, group)
     ))
 }

@@ -17,6 +17,7 @@ mod glob;
 mod lists;
 mod load;
 mod memory;
+mod network;
 mod scope;
 mod tables;
 mod when;

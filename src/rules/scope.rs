@@ -1,7 +1,7 @@
 //! Whether a field's value is within its rule's limits.
 
-use super::Glob;
-use crate::event::{Event, LeafValue};
+use super::{Glob, network};
+use crate::event::{Event, LeafValue, TENANT_DEFAULT};
 use crate::text::extract;
 use crate::time::Millis;
 
@@ -179,18 +179,20 @@ fn listed<'g>(globs: &'g [Glob], text: &str, reading: Reading, event: &Event<'_>
         _ => None,
     };
     globs.iter().find(|glob| match (glob.is_template(), domain) {
-        (false, domain) => glob.matches(text) || domain.is_some_and(|domain| glob.matches(domain)),
+        (false, Some(domain)) => glob.matches(text) || glob.matches(domain) || network::holds(glob.as_str(), domain),
+        (false, None) => glob.matches(text),
         (true, Some(domain)) => glob.for_event(event).matches(extract::registrable(domain)),
         (true, None) => glob.for_event(event).matches(text),
     })
 }
 
 impl Template {
-    /// What it stands for in this event; `None` where the event does not say.
+    /// What it stands for in this event; `None` where the event does not say. A stream that names no tenants
+    /// says nothing of them.
     #[must_use]
     pub fn of<'e>(self, event: &'e Event<'_>) -> Option<&'e str> {
         match self {
-            Self::Tenant => Some(&event.tenant),
+            Self::Tenant => Some(event.tenant.as_ref()).filter(|tenant| *tenant != TENANT_DEFAULT),
             Self::Session => Some(&event.session),
             Self::Agent => event.agent.id.as_deref(),
         }

@@ -1,7 +1,7 @@
 //! The engine under everything that can go wrong, from seeds: traffic with retries, reordering, late events and
 //! lying clocks; rules that are loaded anew; a ledger that takes nothing; crashes with and without a snapshot.
 //! Each seed is run several times, and seven things are checked. A failure prints its seed:
-//! `HALTLINE_SEED=N cargo test --test simulation` runs that one alone.
+//! `HALTLINE_SEED=N cargo test --test simulation` runs that one alone, `HALTLINE_SEEDS=N` so many.
 
 #![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
@@ -26,14 +26,16 @@ const SEEDS: u64 = 1_000;
 
 /// Runs a check over all seeds, or over the one of the environment; on every thread that there is.
 fn for_seeds(check: impl Fn(u64) + Sync) {
-    if let Some(seed) = std::env::var("HALTLINE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    if let Some(seed) = number("HALTLINE_SEED") {
         return check(seed);
     }
+    let seeds = number("HALTLINE_SEEDS").unwrap_or(SEEDS);
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     std::thread::scope(|scope| {
         for first in 0..threads {
             let check = &check;
-            scope.spawn(move || (first..SEEDS).step_by(threads as usize).for_each(check));
+            scope.spawn(move || (first..seeds).step_by(threads as usize).for_each(check));
         }
     });
 }

@@ -33,6 +33,10 @@ impl Known {
         Lookup { prints: sorted(&self.prints), values: sorted(&self.values) }
     }
 
+    pub(super) fn has_value(&self, hash: u64) -> bool {
+        self.values.contains(&short(hash))
+    }
+
     pub(super) fn has_word(&self, word: u32) -> bool {
         self.words.contains(&word)
     }

@@ -116,12 +116,12 @@ impl Table {
         self.entries.extend(new);
         // What was there is sorted, which only the stable sort makes use of.
         self.entries.sort();
-        self.entries.dedup_by_key(|entry| (entry.hash, entry.source));
         for same in self.entries.chunk_by_mut(|a, b| a.hash == b.hash) {
             let left = same.iter().any(|entry| entry.left);
             let known = same.iter().any(|entry| entry.known);
             same.iter_mut().for_each(|entry| (entry.left, entry.known) = (left, known));
         }
+        self.entries.dedup_by_key(|entry| (entry.hash, entry.source));
         self.index();
     }
 
@@ -221,7 +221,7 @@ mod tests {
         table.add([Entry::print(hash(1), 0, 5), Entry::print(hash(1), 0, 9), Entry::value(hash(2), 0)].into_iter());
         assert_eq!(table.entries().len(), 2, "the same print of the same source twice");
         table.matching_mut(hash(1)).for_each(|entry| entry.left = true);
-        table.add([Entry::print(hash(1), 1, 7), Entry::value(hash(2), 1)].into_iter());
+        table.add([Entry::print(hash(1), 0, 1), Entry::print(hash(1), 1, 7), Entry::value(hash(2), 1)].into_iter());
         assert!(table.matching(hash(1)).all(|entry| entry.left));
         assert!(!table.matching(hash(2)).any(|entry| entry.left));
         table.retain(|entry| entry.source == 1);

@@ -102,6 +102,10 @@ impl Traces {
         plan: FlowPlan,
     ) -> Option<Flow> {
         self.forget(at, plan.within);
+        let is_named = |goal: &u64| known.is_some_and(|known| known.has_value(*goal));
+        if !text.goals.is_empty() && text.goals.iter().all(is_named) {
+            return None;
+        }
         let touched = self.leave(mark, text);
         if touched == 0 && text.name.is_empty() {
             return None;
@@ -156,15 +160,22 @@ impl Traces {
         self.table.retain(|entry| kept & bit(entry.source) != 0);
     }
 
+    /// The sources that name everyone whom a text goes to, as bits: it is theirs.
+    fn excused(&self, goals: &[u64]) -> u128 {
+        let named = |goal: &u64| self.table.matching(*goal).fold(0, |bits, entry| bits | bit(entry.source));
+        goals.iter().map(named).reduce(|all, one| all & one).unwrap_or(0)
+    }
+
     /// Marks what leaves with a text. The sources of which something leaves for the first time, as bits.
     fn leave(&mut self, mark: i64, text: SinkHashes<'_>) -> u128 {
         let own = self.sources.iter().find(|source| source.mark == mark).map(|source| source.id);
+        let excused = self.excused(text.goals);
         let mut touched = 0;
         let hashes = text.prints.iter().map(|hash| (hash, false)).chain(text.values.iter().map(|hash| (hash, true)));
         for (hash, is_value) in hashes {
             for entry in self.table.matching_mut(*hash) {
                 let counts = entry.is_value() == is_value && Some(entry.source) != own && !entry.known && !entry.left;
-                if counts {
+                if counts && excused & bit(entry.source) == 0 {
                     entry.left = true;
                     touched |= bit(entry.source);
                 }

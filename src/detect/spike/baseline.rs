@@ -150,9 +150,8 @@ impl Baseline {
         }
         let usual = self.usual(tuning, bucket.size());
         // One event more than the usual is always learnt, or nothing would ever grow from zero.
-        let limit = |m: &Moments| {
-            m.mean() + LEARN_DEVIATIONS * (m.variance(usual.size) + usual.size * usual.size).sqrt()
-        };
+        let limit =
+            |m: &Moments| m.mean() + LEARN_DEVIATIONS * (m.variance(usual.size) + usual.size * usual.size).sqrt();
         Limits { near: limit(&self.near), lagged: limit(&self.lagged), unusual: usual.unusual(tuning) }
     }
 

@@ -169,14 +169,7 @@ impl SpikeDetector {
 
     /// Counts one event of a key, whose peers are the other keys of the same group. Says so when that
     /// makes it a spike.
-    pub fn observe(
-        &mut self,
-        key: u128,
-        peers: Option<u128>,
-        owner: u128,
-        at: Millis,
-        amount: i64,
-    ) -> Option<Spike> {
+    pub fn observe(&mut self, key: u128, peers: Option<u128>, owner: u128, at: Millis, amount: i64) -> Option<Spike> {
         self.expire(at, EXPIRE_STEPS);
         let tuning = &self.tuning;
         let watch = self.watches.touch(key, at, || Watch::new(owner));
@@ -244,14 +237,7 @@ fn basis(tuning: &Tuning, own: Option<Usual>, peers: Option<Usual>) -> Option<(U
 }
 
 /// Takes the event into the key's open bucket and its group's, unless it is part of a spike.
-fn learn(
-    tuning: &Tuning,
-    watch: &Watch,
-    history: &mut History,
-    group: Option<&mut Group>,
-    bucket: i64,
-    amount: f64,
-) {
+fn learn(tuning: &Tuning, watch: &Watch, history: &mut History, group: Option<&mut Group>, bucket: i64, amount: f64) {
     if bucket != history.bucket() {
         return;
     }

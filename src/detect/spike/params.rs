@@ -193,8 +193,7 @@ mod tests {
 
     #[test]
     fn the_tail_is_read_between_powers_of_ten() {
-        let rows =
-            [(0.0, 0.0), (1.0, 0.0), (10.0, 1.281_552), (1e6, 4.753_424), (1e12, 7.034_484), (1e15, 7.034_484)];
+        let rows = [(0.0, 0.0), (1.0, 0.0), (10.0, 1.281_552), (1e6, 4.753_424), (1e12, 7.034_484), (1e15, 7.034_484)];
         for (one_in, z) in rows {
             assert!((normal_tail(one_in) - z).abs() < 1e-9, "{one_in}: {}", normal_tail(one_in));
         }

@@ -19,9 +19,9 @@ impl Places {
             if token.kind == Kind::Sign && "(=*<>[%|".contains(token.text) {
                 places.signs_end = at + 1;
             }
-            let word = PLACED.iter().position(|word| token.is(word)).filter(|_| token.kind == Kind::Word);
-            if let Some(word) = word.and_then(|word| places.words.get_mut(word)) {
-                word.push(at);
+            let word = if token.kind == Kind::Word { token.find_in(&PLACED) } else { None };
+            if let Some(places) = word.and_then(|word| places.words.get_mut(word)) {
+                places.push(at);
             }
         }
         places

@@ -35,8 +35,13 @@ impl Token<'_> {
 
     /// Whether it is one of these keywords, given in lower case and sorted.
     pub(super) fn is_in(&self, words: &[&str]) -> bool {
+        self.kind == Kind::Word && self.find_in(words).is_some()
+    }
+
+    /// Which of some words it is, given in lower case and sorted.
+    pub(super) fn find_in(&self, words: &[&str]) -> Option<usize> {
         let small = || self.text.bytes().map(|byte| byte.to_ascii_lowercase());
-        self.kind == Kind::Word && words.binary_search_by(|word| word.bytes().cmp(small())).is_ok()
+        words.binary_search_by(|word| word.bytes().cmp(small())).ok()
     }
 
     /// Whether it is this sign.
@@ -234,7 +239,7 @@ fn plain(rest: &str, char: char, dialect: Dialect) -> (Kind, usize, &str) {
     };
     match char {
         '0'..='9' => run(Kind::Number, 1),
-        '@' if rest.trim_start_matches('@').starts_with(letter) => {
+        '@' if rest.chars().skip(1).take(2).find(|char| *char != '@').is_some_and(letter) => {
             run(Kind::Word, rest.bytes().take(2).take_while(|byte| *byte == b'@').count())
         }
         '#' if dialect.brackets => run(Kind::Word, rest.bytes().take(2).take_while(|byte| *byte == b'#').count()),
