@@ -106,8 +106,6 @@ pub const FLOW_WORDS_MAX: usize = 4_096;
 pub const FLOW_KNOWN_MAX: usize = 512;
 /// Prints of one flow rule in one shard that are shared out among its keys.
 pub const FLOW_ENTRIES_MAX: usize = 8 << 20;
-/// Texts of a source that are shorter than this are read together.
-pub const FLOW_TEXT_BYTES_MIN: usize = 64;
 /// Keys, and groups of them, whose baseline one spike rule keeps in one shard.
 pub const BASELINE_KEYS_MAX: usize = 200_000;
 

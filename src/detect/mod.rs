@@ -17,4 +17,4 @@ pub use rate::{Amount, Crossing, RateDetector, RateLimit, RateSaved, RateSaving}
 pub use repeat::{RepeatDetector, RepeatSaved, RepeatSaving};
 pub use score::{ScoreDetector, ScoreSaved, ScoreSaving};
 pub use sequence::{Completion, SequenceDetector, SequencePlan, SequenceSaved, SequenceSaving, Stage};
-pub use spike::{Spike, SpikeDetector, SpikeMethod, SpikeParams, SpikeSaved, SpikeState as SpikeSaving};
+pub use spike::{Spike, SpikeDetector, SpikeMethod, SpikeParams, SpikeSaved, SpikeSaving};

@@ -15,7 +15,7 @@ use super::{Context, Engine, HashKey};
 use crate::detect::{Flow, SinkHashes, SourceHashes};
 use crate::event::{LeafValue, Leaves};
 use crate::finding::{Action, Evidence, Finding};
-use crate::limits::{DESTINATIONS_MAX, EXCERPT_CHARS_MAX, FLOW_TEXT_BYTES_MIN};
+use crate::limits::{DESTINATIONS_MAX, EXCERPT_CHARS_MAX};
 use crate::rules::{FlowCheck, Glob, Rule, text_of};
 use crate::text::{Layers, Printer, SinkPrints, cut_codes, extract};
 
@@ -78,7 +78,7 @@ impl Engine {
         let (at, mark) = (context.ts, context.origin.offset);
         for text in texts {
             let prints = self.printer.source(text);
-            let mut values = prints.value_hashes();
+            let mut values = if check.tool_name { prints.value_hashes_with_hosts() } else { prints.value_hashes() };
             if learnt != Learnt::Attacked && check.sink.outside.is_some() {
                 values.extend(named_in(text).iter().map(|name| goal(name)));
             }
@@ -113,14 +113,15 @@ impl Engine {
         let mut found: Option<(Flow, &Sent, SinkPrints)> = None;
         for one in sent.iter().filter(|one| in_fields(&check.sink.fields, &one.path)) {
             let prints = self.printer.sink(&one.text);
-            let Some(flow) = self.sink_one((n, key), context, &prints, (&[], &goals)) else { continue };
+            let values = if check.tool_name { prints.value_hashes_with_hosts() } else { prints.value_hashes() };
+            let Some(flow) = self.sink_one((n, key), context, (&prints, &values), (&[], &goals)) else { continue };
             if found.is_none() {
                 found = Some((flow, one, prints));
             }
         }
         if found.is_none()
             && !name.is_empty()
-            && let Some(flow) = self.sink_one((n, key), context, &SinkPrints::default(), (&name, &goals))
+            && let Some(flow) = self.sink_one((n, key), context, (&SinkPrints::default(), &[]), (&name, &goals))
         {
             let evidence = self.name_evidence(context, &flow);
             findings.push(self.finding(rule, context, evidence, None));
@@ -136,11 +137,10 @@ impl Engine {
         &mut self,
         (n, key): (usize, u128),
         context: &Context<'_>,
-        prints: &SinkPrints,
+        (prints, values): (&SinkPrints, &[u64]),
         (name, goals): (&[u32], &[u64]),
     ) -> Option<Flow> {
-        let values = prints.value_hashes();
-        let hashes = SinkHashes { prints: &prints.prints, values: &values, name, goals };
+        let hashes = SinkHashes { prints: &prints.prints, values, name, goals };
         match self.memory.get_mut(n) {
             Some(Detector::Flow(flows)) => flows.sink(key, context.ts, context.origin.offset, hashes),
             _ => None,
@@ -156,9 +156,10 @@ impl Engine {
     /// together with what left by the same way before.
     fn sent(&mut self, context: &Context<'_>, leaves: &Leaves<'_>) -> Vec<Sent> {
         let tool = context.event.tool.as_ref().map(|tool| tool.name.as_ref()).unwrap_or_default();
-        let mut sent = Vec::new();
+        let (mut sent, mut whole, mut root) = (Vec::new(), String::new(), "");
         for leaf in leaves.iter().filter(|leaf| !matches!(leaf.value, LeafValue::Bool(_))) {
             let (path, text) = (leaf.path, text_of(leaf.value));
+            root = path.split('.').next().unwrap_or_default();
             let way = WAYS.short(format!("{tool}\u{0}{path}").as_bytes());
             let joined = self.join(context, way, &text);
             let mut push = |text: String, is_plain| sent.push(Sent { path: path.to_owned(), text, is_plain });
@@ -167,10 +168,12 @@ impl Engine {
                 decoded(&joined, &mut |text| push(text, false));
                 push(joined, false);
             }
+            add_line(&mut whole, &text);
             // A text that was trimmed has other offsets than the field.
             let is_plain = matches!(leaf.value, LeafValue::Text(whole) if whole.len() == text.len());
             push(text, is_plain);
         }
+        sent.push(Sent { path: root.to_owned(), text: whole, is_plain: false });
         sent
     }
 
@@ -257,27 +260,29 @@ pub(super) fn printer() -> Printer {
     Printer::new(WAYS.0)
 }
 
-/// The texts of an event in some fields, each in every layer; short ones put together, since a record is a
-/// list of small values.
+/// The texts of an event in some fields: what they say together, since a record is a list of small values, and
+/// what they say decoded.
 fn texts_of(leaves: &Leaves<'_>, fields: &[Glob]) -> Vec<String> {
-    let (mut texts, mut short) = (Vec::new(), String::new());
+    let (mut plain, mut hidden) = (String::new(), String::new());
     for leaf in leaves.iter().filter(|leaf| in_fields(fields, leaf.path)) {
         let text = text_of(leaf.value);
-        decoded(&text, &mut |text| texts.push(text));
-        if text.len() < FLOW_TEXT_BYTES_MIN {
-            short.push_str(&text);
-            short.push('\n');
-        } else {
-            texts.push(text);
-        }
+        decoded(&text, &mut |text| add_line(&mut hidden, &text));
+        add_line(&mut plain, &text);
     }
-    texts.extend((!short.is_empty()).then_some(short));
-    texts
+    [plain, hidden].into_iter().filter(|text| !text.is_empty()).collect()
+}
+
+fn add_line(to: &mut String, line: &str) {
+    to.push_str(line);
+    to.push('\n');
 }
 
 /// What a text says when it is decoded.
 fn decoded(text: &str, take: &mut impl FnMut(String)) {
     let layers = Layers::of(text);
     layers.iter().skip(1).for_each(|layer| take(layer.text().to_owned()));
-    cut_codes(text).into_iter().for_each(take);
+    for piece in cut_codes(text) {
+        Layers::of(&piece).iter().skip(1).for_each(|layer| take(layer.text().to_owned()));
+        take(piece);
+    }
 }

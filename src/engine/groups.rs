@@ -80,9 +80,10 @@ pub(super) fn values<'c>(part: &GroupBy, context: &'c Context<'_>, leaves: &Leav
     }
 }
 
-/// A tool call with all of its arguments; `None` where no tool is called.
+/// A tool call with all of its arguments, in whatever order they stand; `None` where no tool is called.
 pub(super) fn call(event: &Event<'_>) -> Option<String> {
     let tool = event.tool.as_ref()?;
     let args = tool.args.as_ref().map(|args| args.get()).unwrap_or_default();
-    Some(format!("{}\u{0}{args}", tool.name))
+    let sorted = serde_json::from_str::<serde_json::Value>(args).map(|value| value.to_string());
+    Some(format!("{}\u{0}{}", tool.name, sorted.as_deref().unwrap_or(args)))
 }

@@ -35,7 +35,7 @@ mod transform;
 mod view;
 mod words;
 
-pub use fingerprint::{Normal, Printer, SinkPrints, SourcePrints, Tail, Tails, Value, cut_codes, identifier_words};
+pub use fingerprint::{Kind as ValueKind, Normal, Printer, SinkPrints, SourcePrints, Tail, Tails, Value, cut_codes, identifier_words};
 pub use layer::Layer;
 pub use layers::Layers;
 pub use transform::{Transform, Transforms};

@@ -25,6 +25,7 @@ use self::known::Known;
 use self::traces::Traces;
 use super::rate::EXPIRE_STEPS;
 use crate::limits::{
+    CLOCK_AHEAD, LATENESS,
     FLOW_ENTRIES_MAX, FLOW_KEYS_MAX, FLOW_KNOWN_KEYS_MAX, FLOW_PRINTS_MAX, FLOW_PRINTS_MIN, FLOW_VALUES_MAX,
     FLOW_VALUES_MIN,
 };
@@ -113,8 +114,8 @@ impl FlowDetector {
     /// A detector that knows no source.
     #[must_use]
     pub fn new(plan: FlowPlan) -> Self {
-        let traces = Keyed::new(plan.within, FLOW_KEYS_MAX);
-        Self { plan, traces, known: Keyed::new(known_idle(plan.within), FLOW_KNOWN_KEYS_MAX) }
+        let traces = Keyed::new(kept(plan.within), FLOW_KEYS_MAX);
+        Self { plan, traces, known: Keyed::new(kept(known_idle(plan.within)), FLOW_KNOWN_KEYS_MAX) }
     }
 
     /// How far back a replay must reach to know what this one knows.
@@ -199,9 +200,14 @@ impl FlowDetector {
 
     /// Goes on from what was remembered.
     pub fn restore(&mut self, saved: FlowSaved) {
-        self.traces = Keyed::restore(saved.traces, self.plan.within, FLOW_KEYS_MAX);
-        self.known = Keyed::restore(saved.known, known_idle(self.plan.within), FLOW_KNOWN_KEYS_MAX);
+        self.traces = Keyed::restore(saved.traces, kept(self.plan.within), FLOW_KEYS_MAX);
+        self.known = Keyed::restore(saved.known, kept(known_idle(self.plan.within)), FLOW_KNOWN_KEYS_MAX);
     }
+}
+
+/// How long a key is kept: until no event that may still come, late or early, could tell the difference.
+fn kept(idle: Span) -> Span {
+    idle + LATENESS + CLOCK_AHEAD + Span(1)
 }
 
 /// A user says what he wants before anything is read for it.

@@ -7,7 +7,7 @@
 //!
 //! Once it is warm, a value counts for no more than three standard deviations above the mean. That
 //! bounds how fast it can be stretched: with every bucket at that limit the lagged spread takes two
-//! half-lives to double. Growth that is slower than that is taken for growth.
+//! half-lives to double, once it has seen more than that. Growth that is slower is taken for growth.
 //!
 //! Cutting makes the spread of honest bursts too small. So how much buckets swing from one to the next
 //! is kept uncut as well, and the spread may be up to twice of what the cut values say. Bursts swing; a

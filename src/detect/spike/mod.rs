@@ -19,7 +19,9 @@
 //!   spike any more but a new level, and is learnt, slowly. Otherwise the key would stay in alarm, and
 //!   thereby silent, for ever.
 //! - What is learnt is cut three standard deviations above the mean.
-//! - The usual is the smaller of a near and a lagged mean, so that a ramp does not hide itself.
+//! - The usual is the smaller of a near and a lagged mean, so that a ramp does not hide itself. Once the
+//!   lagged memory is some weeks old a ramp that doubles within a day is found at two to five times of
+//!   what it began with; a slower one, or one against a young key, is for the CUSUM, or for a fixed limit.
 //! - A release by an operator clears windows and alarms. What is usual stays: a release settles what
 //!   was counted, not what is normal.
 //!
@@ -27,7 +29,8 @@
 //!
 //! An event that comes late counts in the sliding window where that still reaches; the closed bucket in
 //! which it lies, and what was learnt from that, are not corrected. A window that slides is looked at in
-//! more places than buckets, so chance exceeds `one_in` a few times as often as the number says.
+//! more places than buckets, so chance exceeds `one_in` up to five times as often as the number says; for
+//! strong bursts and in the first hours ten times, before the other gates.
 
 mod baseline;
 mod cusum;
@@ -107,17 +110,17 @@ pub struct SpikeDetector {
     watches: Keyed<Watch>,
 }
 
-/// What a detector remembers, in the form of [`SpikeSaved`].
+/// What a detector remembers, to be written down; reads as [`SpikeSaved`].
 #[derive(Debug, serde::Serialize)]
-pub struct SpikeState<'a> {
+pub struct SpikeSaving<'a> {
     shape: Shape,
     histories: &'a Keyed<History>,
     groups: &'a Keyed<Group>,
     watches: &'a Keyed<Watch>,
 }
 
-/// What a detector remembered, to be restored.
-#[derive(Clone, Debug, serde::Deserialize)]
+/// What a detector remembered, to be given back.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct SpikeSaved {
     shape: Shape,
     histories: Saved<History>,
@@ -138,10 +141,10 @@ impl SpikeDetector {
         }
     }
 
-    /// What is remembered now, to be serialized.
+    /// What is remembered now.
     #[must_use]
-    pub fn save(&self) -> SpikeState<'_> {
-        SpikeState {
+    pub fn save(&self) -> SpikeSaving<'_> {
+        SpikeSaving {
             shape: self.tuning.shape(),
             histories: &self.histories,
             groups: &self.groups,
@@ -201,7 +204,7 @@ impl SpikeDetector {
 
     /// Forgets windows and alarms of one owner; baselines stay.
     pub fn reset(&mut self, owner: u128) {
-        self.watches.retain(|watch| watch.owner != owner);
+        self.watches.retain(|watch| !watch.is_of(owner));
     }
 
     /// Forgets windows that nothing was added to for their whole length, and baselines after four

@@ -301,5 +301,5 @@ fn a_young_hour_falls_back_to_the_whole_day() {
 #[test]
 fn state_is_small() {
     let (history, watch, group) = (size_of::<History>(), size_of::<Watch>(), size_of::<Group>());
-    assert!(history <= 144 && watch <= 160 && group <= 240, "{history} {watch} {group}");
+    assert!(history <= 128 && watch <= 128 && group <= 192, "{history} {watch} {group}");
 }

@@ -13,12 +13,12 @@ const CALM_PART: f64 = 0.7;
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Watch {
     sliding: Sliding,
-    /// Whose it is, for a reset.
-    pub(super) owner: u128,
+    /// Whose it is, for a reset. In halves, because a number of 16 bytes would cost as many of padding.
+    owner: (u64, u64),
     /// The bucket in which the alarm that is on was raised.
     alarm: Option<i64>,
     /// Only for that method.
-    cusum: Option<Cusum>,
+    cusum: Option<Box<Cusum>>,
 }
 
 /// What is held against what.
@@ -32,7 +32,11 @@ pub(super) struct Judged {
 
 impl Watch {
     pub(super) fn new(owner: u128) -> Self {
-        Self { sliding: Sliding::default(), owner, alarm: None, cusum: None }
+        Self { sliding: Sliding::default(), owner: halves(owner), alarm: None, cusum: None }
+    }
+
+    pub(super) fn is_of(&self, owner: u128) -> bool {
+        self.owner == halves(owner)
     }
 
     /// Adds an event to the window. False when it is older than that.
@@ -62,7 +66,7 @@ impl Watch {
             return Judged { reached: tuning.ones(self.sliding.sum()), needed };
         }
         let reference = usual.reference(tuning);
-        let cusum = self.cusum.get_or_insert_with(|| Cusum::new(bucket));
+        let cusum = self.cusum.get_or_insert_with(|| Box::new(Cusum::new(bucket)));
         cusum.roll(bucket, reference, needed);
         cusum.add(bucket, amount);
         Judged { reached: cusum.now(reference), needed }
@@ -92,11 +96,16 @@ impl Watch {
 
     /// First bucket of the excess.
     pub(super) fn since(&self) -> Option<i64> {
-        self.cusum.map(|cusum| cusum.since())
+        self.cusum.as_ref().map(|cusum| cusum.since())
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no window counts 2^53 events")]
 fn count(events: u64) -> f64 {
     events as f64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "halves")]
+fn halves(owner: u128) -> (u64, u64) {
+    ((owner >> 64) as u64, owner as u64)
 }

@@ -46,6 +46,9 @@ const VERSIONS: [&str; 3] = ["git", "hg", "svn"];
 const WRAPPERS: [&str; 12] =
     ["command", "do", "doas", "env", "exec", "nohup", "run", "sudo", "then", "time", "timeout", "xargs"];
 
+/// Longest name of a command that connects, in bytes.
+const NAME_BYTES_MAX: usize = 18;
+
 /// Least number that a command's argument is read as an address from: smaller ones are times and counts.
 const NUMBER_MIN: u64 = 1 << 24;
 
@@ -57,6 +60,15 @@ enum Command {
     Versions,
 }
 
+/// What is around the words at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outer {
+    /// The text.
+    None,
+    /// A substitution in the arguments of a command, or of none that is known.
+    Some(Option<Command>),
+}
+
 /// What is known of the words before.
 #[derive(Debug)]
 pub(super) struct Words {
@@ -64,8 +76,8 @@ pub(super) struct Words {
     /// Whether the text is nothing but hosts.
     list: bool,
     command: Option<Command>,
-    /// The command around a substitution.
-    outer: Option<Option<Command>>,
+    /// What is around them.
+    outer: Outer,
     /// Whether a command may begin here.
     open: bool,
     /// Whether the word before was an option, whose value this word may be.
@@ -83,7 +95,7 @@ impl Words {
             only_commands,
             list,
             command: None,
-            outer: None,
+            outer: Outer::None,
             open: true,
             option: false,
             arguments: 0,
@@ -107,12 +119,12 @@ impl Words {
 
     /// A command begins within the arguments of another.
     fn enter(&mut self) {
-        self.outer = Some(self.command);
+        self.outer = Outer::Some(self.command);
         self.begin();
     }
 
     fn leave(&mut self) {
-        if let Some(outer) = self.outer.take() {
+        if let Outer::Some(outer) = std::mem::replace(&mut self.outer, Outer::None) {
             self.begin();
             self.command = outer;
             self.open = false;
@@ -168,7 +180,7 @@ impl Words {
             start = at + 1;
             match byte {
                 Some(b'(') if at > 0 && scan.byte(at - 1) == Some(b'$') => self.enter(),
-                Some(b'`') if self.outer.is_none() => self.enter(),
+                Some(b'`') if self.outer == Outer::None => self.enter(),
                 Some(b')' | b'`') => self.leave(),
                 Some(b';' | b'|' | b'&' | b'(') => self.begin(),
                 _ => {}
@@ -178,40 +190,31 @@ impl Words {
 
     fn word(&mut self, scan: &mut Scan<'_, '_>, range: Range<usize>) {
         let text = scan.slice(range.clone());
-        let (host, _) = trimmed(text, range.start);
         if text.starts_with('-') {
             self.option = true;
             return;
         }
-        let base = text.rsplit(['/', '\\']).next().unwrap_or(text).to_ascii_lowercase();
-        let base = base.strip_suffix(".exe").unwrap_or(&base);
+        let base = base(text);
         if let Some(command) = command(base, self.open) {
             self.begin();
             self.open = false;
             self.command = Some(command);
             return;
         }
-        self.open &= WRAPPERS.contains(&base);
-        self.device(scan, range.clone());
+        self.open &= is_listed(base, &WRAPPERS);
+        if text.contains("/dev/") {
+            device(scan, range.clone());
+        }
         match self.command {
             Some(command) => self.argument(scan, range, command),
             None if self.only_commands => {}
-            None => self.plain(scan, host),
+            None if text.contains(['.', ':', '\u{3002}']) || self.list => {
+                self.plain(scan, trimmed(text, range.start).0)
+            }
+            None => {}
         }
         self.option = false;
         self.arguments += 1;
-    }
-
-    /// A connection that bash opens as if it were a file.
-    fn device(&self, scan: &mut Scan<'_, '_>, range: Range<usize>) {
-        let text = scan.slice(range.clone());
-        for device in ["/dev/tcp/", "/dev/udp/"] {
-            if let Some((before, rest)) = text.split_once(device) {
-                let at = range.start + before.len() + device.len();
-                let end = at + rest.find('/').unwrap_or(rest.len());
-                scan.add(at..end, place(true, false));
-            }
-        }
     }
 
     fn argument(&self, scan: &mut Scan<'_, '_>, range: Range<usize>, command: Command) {
@@ -271,9 +274,6 @@ impl Words {
     /// A word that belongs to no command.
     fn plain(&self, scan: &mut Scan<'_, '_>, range: Range<usize>) {
         let text = scan.slice(range.clone());
-        if !text.contains(['.', ':', '\u{3002}']) && text != "localhost" {
-            return;
-        }
         if let Some(user) = text.find('@') {
             // `user@host:path`, and no mail address before a colon.
             let rest = text.get(user + 1..).unwrap_or_default();
@@ -306,6 +306,18 @@ impl Words {
     }
 }
 
+/// A connection that bash opens as if it were a file.
+fn device(scan: &mut Scan<'_, '_>, range: Range<usize>) {
+    let text = scan.slice(range.clone());
+    for device in ["/dev/tcp/", "/dev/udp/"] {
+        if let Some((before, rest)) = text.split_once(device) {
+            let at = range.start + before.len() + device.len();
+            let end = at + rest.find('/').unwrap_or(rest.len());
+            scan.add(at..end, place(true, false));
+        }
+    }
+}
+
 fn place(sure: bool, dotted: bool) -> Place<'static> {
     Place { scheme: "", sure, inner: false, dotted }
 }
@@ -318,15 +330,74 @@ fn trimmed(text: &str, start: usize) -> (Range<usize>, &str) {
     (from..from + word.len(), word)
 }
 
+/// The name of a program in a path.
+fn base(text: &str) -> &str {
+    let base = text.rsplit(['/', '\\']).next().unwrap_or(text);
+    base.strip_suffix(".exe").unwrap_or(base)
+}
+
+/// Whether a word is on a sorted list, whatever its case.
+fn is_listed(word: &str, list: &[&str]) -> bool {
+    let small = || word.bytes().map(|byte| byte.to_ascii_lowercase());
+    list.binary_search_by(|known| known.bytes().cmp(small())).is_ok()
+}
+
+/// The last letters of the commands, as bits, by their first letter: most words are none by that.
+const ENDS: [u32; 32] = {
+    let mut ends = [0; 32];
+    let lists: [&[&str]; 4] = [&CONNECT, &CONNECT_FIRST, &LOG_IN, &VERSIONS];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut at = 0;
+        while at < lists[list].len() {
+            let name = lists[list][at].as_bytes();
+            ends[name[0] as usize % 32] |= 1 << (name[name.len() - 1] % 32);
+            at += 1;
+        }
+        list += 1;
+    }
+    ends
+};
+
 fn command(base: &str, open: bool) -> Option<Command> {
-    let listed = |list: &[&str]| list.binary_search(&base).is_ok();
-    if listed(&CONNECT) || (open && listed(&CONNECT_FIRST)) {
+    let listed = |list: &[&str]| is_listed(base, list);
+    let ([first, .., last] | [first @ last]) = base.as_bytes() else { return None };
+    let ends = ENDS.get(usize::from(first % 32)).copied().unwrap_or(0);
+    if ends & 1 << (last % 32) == 0 || base.len() > NAME_BYTES_MAX {
+        None
+    } else if listed(&CONNECT) || (open && listed(&CONNECT_FIRST)) {
         Some(Command::Connect)
     } else if listed(&LOG_IN) {
         Some(Command::LogIn)
     } else {
         listed(&VERSIONS).then_some(Command::Versions)
     }
+}
+
+/// Whether there is a command that connects, and there are quotes inside of words, that a shell takes off.
+pub(super) fn may_connect(text: &str) -> bool {
+    let is_quote = |byte: u8| matches!(byte, b'"' | b'\'' | b'\\');
+    let (mut word, mut inside, mut known, mut after) = (String::new(), false, false, false);
+    for byte in text.bytes().chain([b' ']) {
+        if is_quote(byte) {
+            after |= !word.is_empty();
+        } else if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            inside |= after;
+            after = false;
+            if word.len() <= NAME_BYTES_MAX {
+                word.push(char::from(byte));
+            }
+        } else {
+            known = known || command(&word, true).is_some();
+            after &= byte == b'.';
+            inside |= after;
+            word.clear();
+        }
+        if known && inside {
+            return true;
+        }
+    }
+    false
 }
 
 fn is_hex(text: &str) -> bool {
@@ -336,6 +407,16 @@ fn is_hex(text: &str) -> bool {
 
 /// Whether a word is a host's name with a dot by its form, and what its last label says.
 fn is_host(word: &str) -> Option<Ending> {
+    if word.is_ascii() && !word.contains("xn--") {
+        let word = word.trim_end_matches('.');
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let label = word.rsplit_once('.').map(|(_, label)| label).filter(|_| word.bytes().all(sound))?;
+        if label.starts_with(|char: char| char.is_ascii_digit()) {
+            return v4_plain(word).map(|_| Ending::Known);
+        }
+        let labels = word.split('.').all(|label| (1..=63).contains(&label.len()));
+        return Some(ending(&label.to_ascii_lowercase())).filter(|ending| labels && *ending != Ending::File);
+    }
     let sound = |char: char| {
         if char.is_ascii() {
             char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.')

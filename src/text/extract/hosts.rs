@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::host_words::may_connect;
 use super::hostname::{self, BUCKETS, names};
 use super::reading::Reading;
 use super::suffixes;
@@ -75,7 +76,11 @@ pub fn host_name(text: &str) -> String {
 #[must_use]
 pub fn hosts(text: &str) -> Vec<Host> {
     let mut found = Found::default();
-    let readings = Reading::all(text);
+    let signs = |byte: u8| byte.is_ascii_whitespace() || !byte.is_ascii() || b":/\\.&%@[".contains(&byte);
+    if !text.bytes().any(signs) && text != "localhost" {
+        return found.list;
+    }
+    let readings = Reading::all(text, false);
     for reading in &readings {
         Scan::new(reading, &mut found).run(false);
     }
@@ -85,7 +90,9 @@ pub fn hosts(text: &str) -> Vec<Host> {
     {
         Scan::new(&joined, &mut found).run(false);
     }
-    if let Some(unquoted) = raw.unquoted() {
+    if may_connect(text)
+        && let Some(unquoted) = raw.unquoted()
+    {
         Scan::new(&unquoted, &mut found).run(true);
     }
     found.list

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::{memchr, memchr3, memmem};
 use unicode_normalization::UnicodeNormalization;
 
 /// HTML's named references for the signs that addresses are made of.
@@ -48,16 +49,26 @@ impl<'t> Reading<'t> {
     }
 
     /// The text as written, and what becomes of it when widths, escapes, references and percent signs
-    /// (these twice) are undone one after the other.
-    pub(super) fn all(text: &'t str) -> Vec<Self> {
-        let steps: [fn(&Reading<'_>) -> Option<Reading<'static>>; 5] =
-            [|r| r.plain_widths(), |r| r.escapes(), |r| r.references(), |r| r.percent(), |r| r.percent()];
+    /// (these twice) are undone one after the other. Escapes that stand for white space and quotes are
+    /// undone only where `spaces`, or among others.
+    pub(super) fn all(text: &'t str, spaces: bool) -> Vec<Self> {
         let mut readings = vec![Self::raw(text)];
-        for step in steps {
+        let mut undo = |step: &dyn Fn(&Reading<'_>) -> Option<Reading<'static>>| {
             let next = readings.last().and_then(step);
             readings.extend(next);
-        }
+        };
+        undo(&|reading| reading.plain_widths());
+        undo(&|reading| if spaces || reading.has_numbers() { reading.escapes() } else { None });
+        undo(&|reading| reading.references());
+        undo(&|reading| reading.percent());
+        undo(&|reading| reading.percent());
         readings
+    }
+
+    /// Whether there are escapes with numbers.
+    fn has_numbers(&self) -> bool {
+        let bytes = self.text.as_bytes();
+        memmem::find(bytes, b"\\u").is_some() || memmem::find(bytes, b"\\x").is_some()
     }
 
     /// Where a range comes from.
@@ -67,12 +78,13 @@ impl<'t> Reading<'t> {
         place(range.start)..place(range.end)
     }
 
-    /// The reading with something undone wherever `mark` stands; `None` where there is nothing to undo.
-    fn undo(&self, mark: impl Fn(u8) -> bool, read: impl Fn(&str) -> Undone) -> Option<Reading<'static>> {
+    /// The reading with something undone at the marks that `find` finds; `None` where there is nothing to
+    /// undo.
+    fn undo(&self, find: impl Fn(&[u8]) -> Option<usize>, read: impl Fn(&str) -> Undone) -> Option<Reading<'static>> {
         let text: &str = &self.text;
         let (mut new, mut map) = (String::new(), Vec::new());
         let (mut at, mut done) = (0, 0);
-        while let Some(skip) = text.as_bytes().get(at..).and_then(|rest| rest.iter().position(|byte| mark(*byte))) {
+        while let Some(skip) = text.as_bytes().get(at..).and_then(&find) {
             at += skip;
             let rest = text.get(at..).unwrap_or_default();
             let Some((len, replacement)) = read(rest) else {
@@ -96,7 +108,10 @@ impl<'t> Reading<'t> {
 
     fn copy(&self, range: Range<usize>, new: &mut String, map: &mut Vec<usize>) {
         new.push_str(self.text.get(range.clone()).unwrap_or_default());
-        map.extend(range.map(|at| self.source(at..at).start));
+        match &self.map {
+            Some(known) => map.extend_from_slice(known.get(range).unwrap_or_default()),
+            None => map.extend(range),
+        }
     }
 
     /// Letters and signs of other widths and styles as the ASCII ones that they stand for.
@@ -104,13 +119,13 @@ impl<'t> Reading<'t> {
         if self.text.is_ascii() {
             return None;
         }
-        self.undo(|byte| byte >= 0x80, |rest| plain_width(rest.chars().next()?))
+        self.undo(|rest| rest.iter().position(|byte| *byte >= 0x80), |rest| plain_width(rest.chars().next()?))
     }
 
     /// Percent signs undone once. White space and quotes stay as they are, because words end there.
     pub(super) fn percent(&self) -> Option<Reading<'static>> {
         self.undo(
-            |byte| byte == b'%',
+            |rest| memchr(b'%', rest),
             |rest| {
                 let (len, char) = percent_char(rest.as_bytes())?;
                 let breaks = char.is_whitespace() || char.is_control() || matches!(char, '"' | '\'' | '<' | '>' | '`');
@@ -121,22 +136,22 @@ impl<'t> Reading<'t> {
 
     /// Backslash escapes of JSON and programming languages undone once.
     pub(super) fn escapes(&self) -> Option<Reading<'static>> {
-        self.undo(|byte| byte == b'\\', |rest| escape(rest.as_bytes()))
+        self.undo(|rest| memchr(b'\\', rest), |rest| escape(rest.as_bytes()))
     }
 
     /// HTML's references undone once.
     pub(super) fn references(&self) -> Option<Reading<'static>> {
-        self.undo(|byte| byte == b'&', |rest| reference(rest.as_bytes()))
+        self.undo(|rest| memchr(b'&', rest), |rest| reference(rest.as_bytes()))
     }
 
     /// Tabs and line ends left out, as in URLs.
     pub(super) fn joined(&self) -> Option<Reading<'static>> {
-        self.undo(|byte| matches!(byte, b'\t' | b'\r' | b'\n'), |_| Some((1, Cow::Borrowed(""))))
+        self.undo(|rest| memchr3(b'\t', b'\r', b'\n', rest), |_| Some((1, Cow::Borrowed(""))))
     }
 
     /// Quotes and backslashes left out, as by a shell.
     pub(super) fn unquoted(&self) -> Option<Reading<'static>> {
-        self.undo(|byte| matches!(byte, b'"' | b'\'' | b'\\'), |_| Some((1, Cow::Borrowed(""))))
+        self.undo(|rest| memchr3(b'"', b'\'', b'\\', rest), |_| Some((1, Cow::Borrowed(""))))
     }
 }
 
@@ -150,7 +165,7 @@ fn plain_width(char: char) -> Undone {
 pub(super) fn percent_undone(text: &str) -> Option<String> {
     let reading = Reading::raw(text);
     let undone = reading.undo(
-        |byte| byte == b'%',
+        |rest| memchr(b'%', rest),
         |rest| percent_char(rest.as_bytes()).map(|(len, char)| (len, char.to_string().into())),
     );
     undone.map(|reading| reading.text.into_owned())

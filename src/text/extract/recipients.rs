@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use memchr::{memchr, memmem};
+
 use super::address::v4_plain;
 use super::hostname::{is_address, names};
 use super::reading::Reading;
@@ -64,11 +66,16 @@ impl Recipient {
 #[must_use]
 pub fn recipients(text: &str) -> Vec<Recipient> {
     let mut found = Vec::new();
-    if !text.contains(['@', '%', '\\', '&']) && text.is_ascii() {
+    // However an `@` is written, by its number or by its name.
+    let named = ["@", "40", "64", "commat"].iter().any(|sign| memmem::find(text.as_bytes(), sign.as_bytes()).is_some());
+    if !named && text.is_ascii() {
         return found;
     }
     let mut known = BTreeSet::new();
-    for reading in Reading::all(text) {
+    for reading in Reading::all(text, true) {
+        if memchr(b'@', reading.text.as_bytes()).is_none() {
+            continue;
+        }
         let scan = Scan { text: &reading.text, json: text.trim_start().starts_with(['{', '[', '"']) };
         scan.run(&mut |range, address| {
             if known.insert(address.clone()) {

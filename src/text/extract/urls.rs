@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr3;
+
 use super::address::{v6, v6_text};
 use super::host_words::Words;
 use super::hostname::names;
@@ -118,7 +120,8 @@ impl<'r, 'f> Scan<'r, 'f> {
     fn urls(&mut self, chunk: Range<usize>, wanted: bool) -> Vec<Range<usize>> {
         let mut taken: Vec<Range<usize>> = Vec::new();
         let mut at = chunk.start;
-        while at < chunk.end {
+        while let Some(skip) = memchr3(b':', b'/', b'\\', self.text.as_bytes().get(at..chunk.end).unwrap_or_default()) {
+            at += skip;
             let Some(mut url) = self.url_at(at, &chunk) else {
                 at += 1;
                 continue;
