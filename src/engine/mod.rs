@@ -9,6 +9,7 @@
 //! halted session is not halted again.
 
 mod checks;
+mod field;
 mod generic;
 mod keyed;
 mod keys;
