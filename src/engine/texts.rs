@@ -179,8 +179,8 @@ fn hidden(layer: &Layer<'_>, score: Score) -> Score {
 /// Whether a way of writing is hardly ever used but to keep a text from being read.
 fn hides(transform: &Transform) -> bool {
     use Transform::{
-        Atbash, Base32, Base64, Binary, Caesar, Decimal, Hex, Leetspeak, Morse, Reversed, Rot13, Selectors, Spaced,
-        Tags,
+        Atbash, Base32, Base58, Base64, Binary, Caesar, Decimal, Hex, Leetspeak, Morse, Numbered, Reversed, Rot13,
+        Selectors, Spaced, Tags,
     };
     matches!(
         transform,
@@ -188,6 +188,7 @@ fn hides(transform: &Transform) -> bool {
             | Leetspeak
             | Spaced
             | Base64
+            | Base58
             | Base32
             | Hex
             | Rot13
@@ -196,6 +197,7 @@ fn hides(transform: &Transform) -> bool {
             | Morse
             | Binary
             | Decimal
+            | Numbered
             | Reversed
     )
 }
