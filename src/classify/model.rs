@@ -14,8 +14,8 @@ pub(super) const FEATURES_MIN: u32 = 12;
 /// In so many tokens of a window must be a word: rows of marks, dots and dashes and single letters are no
 /// text that could be an attack, only what one is written in, and then it is read decoded.
 const TOKENS_PER_WORD_MAX: usize = 8;
-/// Shortest word that counts, in bytes.
-const WORD_BYTES_MIN: u32 = 3;
+/// Shortest word that counts, in bytes: two letters, or one that is not ASCII.
+const WORD_BYTES_MIN: u32 = 2;
 /// Features that explain a score.
 const REASONS_MAX: usize = 5;
 /// What a feature must add to the logit to be one of them.
@@ -368,7 +368,7 @@ fn root_of(count: u32) -> f32 {
     (count.max(FEATURES_MIN) as f32).sqrt()
 }
 
-/// Whether a token is a word of several letters, or of a script that writes words in one.
+/// Whether a token is a word and no single letter.
 fn is_word(token: &Token) -> bool {
     match token.shape {
         Shape::Ideograph => true,
