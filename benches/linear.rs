@@ -19,7 +19,7 @@ const LENGTHS: [usize; 4] = [8 << 10, 32 << 10, 128 << 10, 512 << 10];
 const RUNS: usize = 5;
 
 /// Pieces that are repeated to the length.
-const HOSTILE: [(&str, &str); 22] = [
+const HOSTILE: [(&str, &str); 29] = [
     ("prose", "The order left the warehouse on Tuesday and arrived with a scratch on the lid. "),
     ("base64 padding", "A="),
     ("base64 of base64", "VTJGc2RHVmtYMTg9VTJGc2RHVmtYMTg9"),
@@ -42,6 +42,13 @@ const HOSTILE: [(&str, &str); 22] = [
     ("ideographs", "\u{5ffd}\u{7565}"),
     ("keywords", "password = secret token key ignore instructions "),
     ("private key heads", "-----BEGIN RSA PRIVATE KEY----- "),
+    ("heads of headers", "-----BEGIN RSA PRIVATE KEY-----\\nProc-Type: 4,ENCRYPTED "),
+    ("private keys", "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEF\\n-----END PRIVATE KEY----- "),
+    ("keys in a block", "PRIVATE KEY ghp_x7Kq2Zt9Lw4Xr8Bn5Vc3Md6Jf1Hs0Gp2Ya4 "),
+    ("putty key heads", "PuTTY-User-Key-File-2: ssh-rsa "),
+    ("base58", "4jJc4sAwPs7t9ZkYzQmWxUvBnHgFdRePq "),
+    ("letters by number", "9-7-14-15-18-5 "),
+    ("log lines", "2026-11-23T10:00:00Z INFO request=8f14e45f took=35ms status=200 "),
 ];
 
 fn main() {

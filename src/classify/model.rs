@@ -2,19 +2,24 @@
 
 use super::features::{Extractor, Kind, SLOT_BITS, feature, slot};
 use super::lexicon::{Concepts, Lexicon, Memo};
-use super::tokens::{Token, mix, tokenize};
+use super::pieces::Pieces;
+use super::tokens::{Shape, Token, mix};
 
-/// Tokens of one text that are scored. What follows in a longer text is not: only phrases and patterns
-/// read it.
-pub const TOKENS_MAX: usize = 4_096;
 /// Lengths of the windows that are scored, in tokens; each is moved by a quarter of its length.
-const WINDOWS: [usize; 4] = [12, 32, 96, 256];
+pub(super) const WINDOWS: [usize; 4] = [12, 32, 96, 256];
 /// Weight of a property of the whole text beside the features of a window.
 pub(super) const TEXT_WEIGHT: f32 = 0.08;
 /// A window with fewer features than this counts as one with so many: two words prove little.
 pub(super) const FEATURES_MIN: u32 = 12;
+/// In so many tokens of a window must be a word: rows of marks, dots and dashes and single letters are no
+/// text that could be an attack, only what one is written in, and then it is read decoded.
+const TOKENS_PER_WORD_MAX: usize = 8;
+/// Shortest word that counts, in bytes: two letters, or one that is not ASCII.
+const WORD_BYTES_MIN: u32 = 2;
 /// Features that explain a score.
 const REASONS_MAX: usize = 5;
+/// What a feature must add to the logit to be one of them.
+const REASON_MIN: f32 = 0.02;
 /// What a model's file begins with.
 const MAGIC: &[u8; 4] = b"HLM1";
 /// Number of heads.
@@ -58,42 +63,94 @@ impl Head {
 }
 
 /// A score and where in the text it comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
     /// Logit of the worst window.
     pub logit: f32,
-    /// First token of that window.
-    pub first: usize,
-    /// One past its last token.
-    pub last: usize,
+    /// The piece of the text that the window is in, from 0.
+    piece: usize,
+    /// First token of that window in its piece, and one past its last.
+    tokens: (usize, usize),
+    /// The same in bytes of the text.
+    bytes: (usize, usize),
+}
+
+/// The scores of one text, one for each head that was asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scores([Option<Score>; HEADS]);
+
+impl Scores {
+    /// The score of a head; one that was not asked says that the text is honest.
+    #[must_use]
+    pub fn of(&self, head: Head) -> Score {
+        self.0.get(head.index()).copied().flatten().unwrap_or(Score::HONEST)
+    }
+
+    /// The worst of the heads that were asked.
+    #[must_use]
+    pub fn worst(&self) -> Score {
+        self.0.iter().flatten().copied().max_by(|a, b| a.logit.total_cmp(&b.logit)).unwrap_or(Score::HONEST)
+    }
 }
 
 impl Score {
+    /// That of a text in which nothing was looked for.
+    const HONEST: Self = Self { logit: f32::NEG_INFINITY, piece: 0, tokens: (0, 0), bytes: (0, 0) };
+
     /// From 0 (honest) to 1 (an attack).
     #[must_use]
     pub fn probability(&self) -> f32 {
         1.0 / (1.0 + (-self.logit).exp())
     }
+
+    /// The same for a text of which something else is known.
+    #[must_use]
+    pub fn plus(self, logit: f32) -> Self {
+        Self { logit: self.logit + logit, ..self }
+    }
+
+    /// The byte range of the worst window in the text.
+    #[must_use]
+    pub const fn range(&self) -> std::ops::Range<usize> {
+        self.bytes.0..self.bytes.1
+    }
 }
 
-/// Buffers that are used again for each text.
+/// Buffers that are used again for each text; none of them grows beyond what one piece of a text needs.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    pub(super) tokens: Vec<Token>,
-    pub(super) concepts: Vec<Concepts>,
+    tokens: Vec<Token>,
+    work: Work,
+}
+
+#[cfg(test)]
+impl Scratch {
+    /// Elements that the buffers have room for.
+    pub(super) fn capacity(&self) -> usize {
+        let Work { concepts, sums, features, of_text, .. } = &self.work;
+        self.tokens.capacity() + concepts.capacity() + sums.capacity() + features.capacity() + of_text.capacity()
+    }
+}
+
+/// What a piece of a text is read with.
+#[derive(Debug, Default)]
+struct Work {
+    concepts: Vec<Concepts>,
     memo: Memo,
-    pub(super) extractor: Extractor,
-    pub(super) sums: Vec<(f32, u32)>,
+    extractor: Extractor,
+    sums: Vec<(f32, u32)>,
     /// Token and slot of each feature.
     features: Vec<(u32, u32)>,
-    /// Slots of the features of the whole text.
+    /// Slots of the features of the piece as a whole.
     of_text: Vec<u32>,
+    /// Number of words before each token, and after the last.
+    words: Vec<u32>,
 }
 
 /// The weights of the features.
 #[derive(Debug)]
 pub struct Model {
-    pub(super) lexicon: Lexicon,
+    lexicon: Lexicon,
     tables: [Vec<i8>; HEADS],
     scales: [f32; HEADS],
     biases: [f32; HEADS],
@@ -121,10 +178,31 @@ impl Model {
         &self.lexicon
     }
 
-    /// Reads a text; what is scored, explained or located after that is this text.
-    pub fn read(&self, text: &str, scratch: &mut Scratch) {
-        let Scratch { tokens, concepts, memo, extractor, features, of_text, .. } = scratch;
-        tokenize(text, TOKENS_MAX, tokens);
+    /// The scores of a text for the heads for which `asks` holds: for each the worst window of all pieces.
+    pub fn scores(&self, text: &str, asks: impl Fn(Head) -> bool, scratch: &mut Scratch) -> Scores {
+        let asked = Head::ALL.map(asks);
+        let mut worst = Scores::default();
+        let Scratch { tokens, work } = scratch;
+        let mut pieces = Pieces::of(text, tokens);
+        let mut number = 0;
+        while let Some(tokens) = pieces.next() {
+            self.read(text, tokens, work);
+            let of_heads = worst.0.iter_mut().zip(Head::ALL).zip(asked);
+            for ((worst, head), _) in of_heads.filter(|(_, asked)| *asked) {
+                let (logit, first, last) = self.worst_window(tokens.len(), head, work);
+                if worst.is_none_or(|worst| logit > worst.logit) {
+                    let bytes = bytes_of(tokens, first, last);
+                    *worst = Some(Score { logit, piece: number, tokens: (first, last), bytes });
+                }
+            }
+            number += 1;
+        }
+        worst
+    }
+
+    /// Makes the features of one piece.
+    fn read(&self, text: &str, tokens: &[Token], work: &mut Work) {
+        let Work { concepts, memo, extractor, features, of_text, words, .. } = work;
         self.lexicon.read(text, tokens, memo, concepts);
         features.clear();
         extractor.extract(tokens, concepts, |n, _, feature| {
@@ -132,19 +210,27 @@ impl Model {
         });
         of_text.clear();
         text_features(tokens, concepts, |feature| of_text.push(slot(feature)));
+        words.clear();
+        words.push(0);
+        let mut count = 0;
+        words.extend(tokens.iter().map(|token| {
+            count += u32::from(is_word(token));
+            count
+        }));
     }
 
-    /// The score of the text that was read last.
-    pub fn score(&self, head: Head, scratch: &mut Scratch) -> Score {
+    /// The worst window of the piece that was read last: its logit, its first token and one past its last.
+    fn worst_window(&self, tokens: usize, head: Head, work: &mut Work) -> (f32, usize, usize) {
+        let mut worst = (f32::NEG_INFINITY, 0, 0);
         let (Some(table), Some(scale), Some(bias)) =
             (self.tables.get(head.index()), self.scales.get(head.index()), self.biases.get(head.index()))
         else {
-            return Score::default();
+            return worst;
         };
-        let Scratch { tokens, sums, features, of_text, .. } = scratch;
+        let Work { sums, features, of_text, words, .. } = work;
         let weight = |slot: u32| table.get(slot as usize).map_or(0.0, |w| f32::from(*w));
         sums.clear();
-        sums.resize(tokens.len() + 1, (0.0, 0));
+        sums.resize(tokens + 1, (0.0, 0));
         for (n, slot) in features.iter() {
             if let Some(sum) = sums.get_mut(*n as usize + 1) {
                 sum.0 += weight(*slot);
@@ -154,40 +240,41 @@ impl Model {
         let of_text: f32 = of_text.iter().map(|slot| weight(*slot)).sum();
         let base = bias + TEXT_WEIGHT * scale * of_text;
         accumulate(sums);
-        let mut worst = Score { logit: f32::NEG_INFINITY, first: 0, last: 0 };
-        for_windows(tokens.len(), |first, last| {
+        for_windows(tokens, |first, last| {
             let logit = base + scale * window_mean(sums, first, last);
-            if logit > worst.logit {
-                worst = Score { logit, first, last };
+            if logit > worst.0 && has_words(words, first, last) {
+                worst = (logit, first, last);
             }
         });
         worst
     }
 
-    /// The byte range of a score's window in the text that was scored last.
-    #[must_use]
-    pub fn range(score: &Score, scratch: &Scratch) -> std::ops::Range<usize> {
-        let start = scratch.tokens.get(score.first).map_or(0, |token| token.start as usize);
-        let last = score.last.checked_sub(1).and_then(|last| scratch.tokens.get(last));
-        start..last.map_or(start, |token| token.end as usize).max(start)
-    }
-
-    /// The features that speak most for an attack in the window of a score, strongest first, each with
-    /// what it adds to the logit; of the text that was scored last.
+    /// The features that speak most for an attack in the window of a score of this text, strongest first,
+    /// each with what it adds to the logit. Reads the text again up to there.
     #[must_use]
     pub fn explain(&self, text: &str, head: Head, score: &Score, scratch: &mut Scratch) -> Vec<(String, f32)> {
-        let Scratch { tokens, concepts, extractor, sums, .. } = scratch;
+        let Scratch { tokens, work: Work { concepts, memo, extractor, .. } } = scratch;
         let (Some(table), Some(scale)) = (self.tables.get(head.index()), self.scales.get(head.index())) else {
             return Vec::new();
         };
-        let count = window_count(sums, score.first, score.last);
-        let mut found: Vec<(String, f32)> = Vec::new();
+        let Some(tokens) = Pieces::of(text, tokens).nth(score.piece) else { return Vec::new() };
+        self.lexicon.read(text, tokens, memo, concepts);
+        let (mut speaking, mut count) = (Vec::new(), 0);
         extractor.extract(tokens, concepts, |n, kind, feature| {
-            let weight = scale * table.get(slot(feature) as usize).map_or(0.0, |w| f32::from(*w)) / count;
-            if (score.first..score.last).contains(&n) && weight > 0.02 {
-                found.push((self.describe(text, tokens, concepts, n, kind), weight));
+            if !(score.tokens.0..score.tokens.1).contains(&n) {
+                return;
+            }
+            count += 1;
+            let weight = scale * table.get(slot(feature) as usize).map_or(0.0, |w| f32::from(*w));
+            if weight > 0.0 {
+                speaking.push((n, kind, weight));
             }
         });
+        let root = root_of(count);
+        let strong = speaking.into_iter().map(|(n, kind, weight)| (n, kind, weight / root));
+        let strong = strong.filter(|(.., weight)| *weight > REASON_MIN);
+        let mut found: Vec<(String, f32)> =
+            strong.map(|(n, kind, weight)| (self.describe(text, tokens, concepts, n, kind), weight)).collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         found.truncate(REASONS_MAX);
         found
@@ -271,15 +358,36 @@ pub(super) fn accumulate(sums: &mut [(f32, u32)]) {
 
 /// Sum of the weights in a window over the square root of their number.
 pub(super) fn window_mean(sums: &[(f32, u32)], first: usize, last: usize) -> f32 {
-    let at = |n: usize| sums.get(n).map_or(0.0, |sum| sum.0);
-    (at(last) - at(first)) / window_count(sums, first, last)
+    let at = |n: usize| sums.get(n).copied().unwrap_or_default();
+    (at(last).0 - at(first).0) / root_of(at(last).1 - at(first).1)
 }
 
 /// The square root of the number of features in a window.
 #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-fn window_count(sums: &[(f32, u32)], first: usize, last: usize) -> f32 {
-    let at = |n: usize| sums.get(n).map_or(0, |sum| sum.1);
-    ((at(last) - at(first)).max(FEATURES_MIN) as f32).sqrt()
+fn root_of(count: u32) -> f32 {
+    (count.max(FEATURES_MIN) as f32).sqrt()
+}
+
+/// Whether a token is a word and no single letter.
+fn is_word(token: &Token) -> bool {
+    match token.shape {
+        Shape::Ideograph => true,
+        Shape::Word => token.end - token.start >= WORD_BYTES_MIN,
+        Shape::Number | Shape::Mark => false,
+    }
+}
+
+/// Whether enough of a window are words.
+fn has_words(words: &[u32], first: usize, last: usize) -> bool {
+    let at = |n: usize| words.get(n).copied().unwrap_or(0);
+    (at(last) - at(first)) as usize * TOKENS_PER_WORD_MAX >= last - first
+}
+
+/// The bytes of a text from one token of a piece to before another.
+fn bytes_of(tokens: &[Token], first: usize, last: usize) -> (usize, usize) {
+    let start = tokens.get(first).map_or(0, |token| token.start as usize);
+    let last = last.checked_sub(1).and_then(|last| tokens.get(last));
+    (start, last.map_or(start, |token| token.end as usize).max(start))
 }
 
 /// Gives every window over a text of so many tokens: the whole text, and where it is longer, windows
@@ -310,6 +418,6 @@ pub(super) fn text_features(tokens: &[Token], concepts: &[Concepts], mut give: i
     }
     let share = |count: usize| u64::try_from(count * 8 / tokens.len().max(1)).unwrap_or(8);
     give(feature(Kind::Text, 3, share(tokens.iter().filter(|t| t.quoted).count())));
-    give(feature(Kind::Text, 4, share(tokens.iter().filter(|t| t.shape == super::tokens::Shape::Mark).count())));
+    give(feature(Kind::Text, 4, share(tokens.iter().filter(|t| t.shape == Shape::Mark).count())));
     give(feature(Kind::Text, 5, share(tokens.iter().filter(|t| t.capitals).count())));
 }

@@ -132,25 +132,7 @@ pub(super) fn is_ideograph(char: char) -> bool {
 
 /// Reads a text into tokens, at most `tokens_max` of them.
 pub fn tokenize(text: &str, tokens_max: usize, into: &mut Vec<Token>) {
-    into.clear();
-    let mut reader = Reader { text, at: 0, opens: true, quote: None, into };
-    while let Some(char) = reader.peek() {
-        if reader.into.len() >= tokens_max {
-            return;
-        }
-        match char {
-            '\n' => {
-                reader.opens = true;
-                reader.at += 1;
-            }
-            c if c.is_ascii_alphabetic() => reader.word(),
-            c if c.is_numeric() => reader.number(),
-            c if c.is_whitespace() || c.is_control() => reader.at += c.len_utf8(),
-            c if is_ideograph(c) => reader.ideograph(c),
-            c if c.is_alphabetic() || is_joined_mark(c) => reader.word(),
-            c => reader.mark(c),
-        }
-    }
+    Reader::new(text, into).fill(tokens_max);
 }
 
 /// Marks that belong to the letter before them: accents, vowel signs of Indian scripts, Arabic marks.
@@ -159,7 +141,8 @@ fn is_joined_mark(char: char) -> bool {
     !char.is_ascii() && (joiner || unicode_normalization::char::is_combining_mark(char))
 }
 
-struct Reader<'t> {
+/// Reads a text from its beginning on, as far as it is asked to.
+pub(super) struct Reader<'t> {
     text: &'t str,
     /// Byte that is read next.
     at: usize,
@@ -169,7 +152,47 @@ struct Reader<'t> {
     into: &'t mut Vec<Token>,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
+    /// A reader at the beginning of a text; the buffer is emptied.
+    pub(super) fn new(text: &'t str, into: &'t mut Vec<Token>) -> Self {
+        into.clear();
+        Self { text, at: 0, opens: true, quote: None, into }
+    }
+
+    /// Reads on until there are so many tokens, or to the end.
+    pub(super) fn fill(&mut self, tokens_max: usize) {
+        while let Some(char) = self.peek() {
+            if self.into.len() >= tokens_max {
+                return;
+            }
+            match char {
+                '\n' => {
+                    self.opens = true;
+                    self.at += 1;
+                }
+                c if c.is_ascii_alphabetic() => self.word(),
+                c if c.is_numeric() => self.number(),
+                c if c.is_whitespace() || c.is_control() => self.at += c.len_utf8(),
+                c if is_ideograph(c) => self.ideograph(c),
+                c if c.is_alphabetic() || is_joined_mark(c) => self.word(),
+                c => self.mark(c),
+            }
+        }
+    }
+
+    /// Forgets the first tokens; reading goes on as if they were still there.
+    pub(super) fn forget(&mut self, count: usize) {
+        self.into.drain(..count.min(self.into.len()));
+    }
+
+    pub(super) fn tokens(&self) -> &[Token] {
+        self.into
+    }
+
+    pub(super) fn into_tokens(self) -> &'t [Token] {
+        self.into
+    }
+
     fn peek(&self) -> Option<char> {
         match self.text.as_bytes().get(self.at) {
             Some(byte) if byte.is_ascii() => Some(char::from(*byte)),

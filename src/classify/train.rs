@@ -8,8 +8,9 @@
 use super::features::{Extractor, SLOT_BITS, slot};
 use super::lexicon::{Concepts, Lexicon, Memo};
 use super::model::{
-    FEATURES_MIN, HEADS, Head, Model, TEXT_WEIGHT, TOKENS_MAX, accumulate, for_windows, text_features, window_mean,
+    FEATURES_MIN, HEADS, Head, Model, TEXT_WEIGHT, accumulate, for_windows, text_features, window_mean,
 };
+use super::pieces::TOKENS_MAX;
 use super::tokens::{mix, tokenize};
 
 /// One labelled text.

@@ -67,7 +67,11 @@ pub(super) fn run(args: &BacktestArgs) -> Result<ExitCode> {
         Ok(())
     })?;
     report.close(&sides.0, &sides.1);
-    if args.json { writeln!(out, "{}", report.json())? } else { report.print(&mut out)? }
+    if args.json {
+        writeln!(out, "{}", report.json())?
+    } else {
+        report.print(&mut out)?
+    }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

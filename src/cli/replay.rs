@@ -67,7 +67,10 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode> {
     }
     out.flush()?;
     if !args.json {
-        eprintln!("{events} events, {findings} findings, {} sessions halted, {dead_letters} dead letters", halted.len());
+        eprintln!(
+            "{events} events, {findings} findings, {} sessions halted, {dead_letters} dead letters",
+            halted.len()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

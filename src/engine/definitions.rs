@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn definitions_are_found_where_harnesses_put_them() {
-        let one = r#"{"name":"send","description":"Sends.","annotations":{"readOnlyHint":false,"destructiveHint":true}}"#;
+        let one =
+            r#"{"name":"send","description":"Sends.","annotations":{"readOnlyHint":false,"destructiveHint":true}}"#;
         let rows = [
             format!(r#""tool":{{"name":"tools/list","result":{{"tools":[{one}]}}}}"#),
             format!(r#""tool":{{"name":"tools/list","result":[{one}]}}"#),

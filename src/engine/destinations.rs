@@ -11,14 +11,53 @@ use crate::text::extract;
 
 /// Last names of paths that hold recipients, lower case, without `_` and `-`.
 const RECIPIENT_NAMES: [&str; 22] = [
-    "to", "cc", "bcc", "recipient", "recipients", "toaddress", "toaddresses", "toemail", "recipientemail", "email",
-    "emails", "emailaddress", "mailto", "participants", "attendees", "invitees", "guests", "sharewith", "sharedwith",
-    "useremail", "grantee", "members",
+    "to",
+    "cc",
+    "bcc",
+    "recipient",
+    "recipients",
+    "toaddress",
+    "toaddresses",
+    "toemail",
+    "recipientemail",
+    "email",
+    "emails",
+    "emailaddress",
+    "mailto",
+    "participants",
+    "attendees",
+    "invitees",
+    "guests",
+    "sharewith",
+    "sharedwith",
+    "useremail",
+    "grantee",
+    "members",
 ];
 /// Last names of paths that hold a host or URL.
 const HOST_NAMES: [&str; 22] = [
-    "url", "urls", "uri", "href", "link", "links", "endpoint", "host", "hostname", "domain", "webhook", "webhookurl",
-    "callback", "callbackurl", "target", "targeturl", "remote", "remoteurl", "baseurl", "server", "address", "destination",
+    "url",
+    "urls",
+    "uri",
+    "href",
+    "link",
+    "links",
+    "endpoint",
+    "host",
+    "hostname",
+    "domain",
+    "webhook",
+    "webhookurl",
+    "callback",
+    "callbackurl",
+    "target",
+    "targeturl",
+    "remote",
+    "remoteurl",
+    "baseurl",
+    "server",
+    "address",
+    "destination",
 ];
 
 /// Where a step sends something.
@@ -38,7 +77,8 @@ impl Destinations {
             (Kind::Message, Some(Role::Assistant)) => "text",
             _ => return Self::default(),
         };
-        let texts: Vec<(&str, &str)> = leaves.iter().filter_map(|leaf| text_below(root, leaf.path, leaf.value)).collect();
+        let texts: Vec<(&str, &str)> =
+            leaves.iter().filter_map(|leaf| text_below(root, leaf.path, leaf.value)).collect();
         let mut named = Self::default();
         for (path, text) in &texts {
             let name = last_name(path);

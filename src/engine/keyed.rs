@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::texts::{in_fields, secret_evidence};
+use super::texts::{looks_at, secret_evidence};
 use super::{Context, Engine, Program};
 use crate::finding::Finding;
 use crate::limits::KEYED_BYTES_MAX;
@@ -66,9 +66,9 @@ impl Engine {
         let Some(keyed) = Keyed::of(path, value) else { return };
         let view = View::new(&keyed.text);
         let wanted = |n: usize| {
-            program.match_rule(n).is_some_and(|(rule, check)| {
-                check.secret && rule.when.passes(context.event) && in_fields(&check.fields, path)
-            })
+            program
+                .match_rule(n)
+                .is_some_and(|(rule, check)| check.secret && looks_at(rule, &check.fields, context.event, path))
         };
         for hit in self.scan_layer(program, view.layer(), wanted) {
             let Some((rule, _)) = program.match_rule(hit.rule) else { continue };

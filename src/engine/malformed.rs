@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::field::Field;
 use super::generic;
 use super::texts::match_evidence;
 use super::unescape::Unescaped;
@@ -13,7 +14,6 @@ use super::{At, Context, Effect, Engine, Session};
 use crate::event::{Agent, Event, Kind, Rejected, TENANT_DEFAULT, Trust};
 use crate::finding::{Action, Finding};
 use crate::limits::EVENT_BYTES_MAX;
-use crate::text::Layers;
 
 impl Engine {
     pub(super) fn malformed(
@@ -42,20 +42,20 @@ impl Engine {
     fn scan_raw(&mut self, context: &Context<'_>, bytes: &[u8]) -> Vec<Finding> {
         let lossy = String::from_utf8_lossy(bytes.get(..EVENT_BYTES_MAX).unwrap_or(bytes));
         let plain = Unescaped::of(&lossy);
-        let layers = Layers::of(plain.text());
+        let field = Field::of("record", plain.text());
         let program = self.program.clone();
         let tenant = &context.event.tenant;
         let wanted = |n: usize| program.match_rule(n).is_some_and(|(rule, _)| rule.when.passes_tenant(tenant));
         let mut findings: Vec<Finding> = Vec::new();
-        for layer in program.layers(&layers) {
+        for layer in program.layers(&field.layers) {
             let mut hits = self.scan_layer(&program, layer, wanted);
-            generic::settle(&program, (context.event, "record"), layer.text(), &mut hits);
+            generic::settle(&program, (context.event, field.path), layer.text(), &mut hits);
             for hit in hits {
                 let Some((rule, check)) = program.match_rule(hit.rule) else { continue };
                 if findings.iter().any(|finding| finding.rule == rule.id) {
                     continue;
                 }
-                let evidence = match_evidence(&program, check, (&layers, layer), &hit, "record");
+                let evidence = match_evidence(&program, check, (&field, layer), &hit);
                 let mut finding = self.finding(rule, context, evidence, None);
                 if !rule.when.passes_every_event() {
                     finding.action = finding.action.min(Action::Flag);

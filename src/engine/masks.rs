@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 
+use super::field::Field;
 use super::keyed::Keyed;
 use super::unescape::Unescaped;
 use crate::finding::Evidence;
@@ -42,7 +43,7 @@ pub(super) fn mask(scanner: &Scanner, text: &str) -> String {
 
 /// The text of a field with its secrets masked.
 pub(super) fn mask_at(scanner: &Scanner, path: &str, text: &str) -> String {
-    replace(text, &secrets_at(scanner, &Layers::of(text), path))
+    Field::of(path, text).masked(scanner)
 }
 
 /// What is kept of a record that is no event, with its secrets masked; `None` where there is none in it.
@@ -102,8 +103,8 @@ pub(super) fn masked(evidence: Evidence, mask: impl Fn(&str) -> String) -> Evide
 /// Where in the original text secrets stand, in whatever layer they were found.
 pub(super) fn secrets_of(scanner: &Scanner, layers: &Layers<'_>) -> Vec<Range<usize>> {
     let of_layer = |layer: &crate::text::Layer<'_>| -> Vec<Range<usize>> {
-        let whole = |range| layer.original_range(to_its_end(layer.text(), range));
-        scanner.secrets(layer.text()).into_iter().map(whole).collect()
+        let secrets = to_their_ends(layer.text(), scanner.secrets(layer.text()));
+        secrets.into_iter().map(|range| layer.original_range(range)).collect()
     };
     let original = layers.folded().layer().original();
     let mut ranges: Vec<Range<usize>> = layers.iter().flat_map(of_layer).collect();
@@ -148,6 +149,18 @@ pub(super) fn secrets_at(scanner: &Scanner, layers: &Layers<'_>, path: &str) -> 
     ranges
 }
 
+/// Secrets that are in order, each to its end; without those in what goes on from the one before, or else a
+/// block of many would be read once for each.
+fn to_their_ends(text: &str, secrets: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let mut ends: Vec<Range<usize>> = Vec::with_capacity(secrets.len());
+    for secret in secrets {
+        if ends.last().is_none_or(|before| secret.end > before.end) {
+            ends.push(to_its_end(text, secret));
+        }
+    }
+    ends
+}
+
 /// A secret to the end of its token, or of its block: a rule needs no more than the beginning to know it.
 fn to_its_end(text: &str, range: Range<usize>) -> Range<usize> {
     let head = text.floor_char_boundary(range.start.saturating_sub(PEM_HEAD_BYTES));
@@ -175,7 +188,7 @@ pub(super) fn excerpt(text: &str, found: &Range<usize>, secrets: &[Range<usize>]
 }
 
 /// Puts the mask over ranges of a text that are in order; they may overlap.
-fn replace(text: &str, secrets: &[Range<usize>]) -> String {
+pub(super) fn replace(text: &str, secrets: &[Range<usize>]) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut at = 0;
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {

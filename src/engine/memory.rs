@@ -10,8 +10,8 @@ use super::numbers::{millionths, thousandths};
 use crate::detect::{
     self, DefinitionDetector, DefinitionsSaved, DefinitionsSaving, FlowDetector, FlowPlan, FlowSaved, FlowSaving,
     RateDetector, RateLimit, RateSaved, RateSaving, RepeatDetector, RepeatSaved, RepeatSaving, ScoreDetector,
-    ScoreSaved, ScoreSaving, SequenceDetector, SequencePlan, SequenceSaved, SequenceSaving, SpikeDetector,
-    SpikeParams, SpikeSaved, SpikeSaving, Stage,
+    ScoreSaved, ScoreSaving, SequenceDetector, SequencePlan, SequenceSaved, SequenceSaving, SpikeDetector, SpikeParams,
+    SpikeSaved, SpikeSaving, Stage,
 };
 use crate::rules::{Check, FlowCheck, Measure, RateCheck, SequenceCheck, SpikeCheck, SpikeMethod};
 use crate::time::Millis;
@@ -211,9 +211,5 @@ fn plan(check: &SequenceCheck) -> SequencePlan {
 
 fn flow_plan(check: &FlowCheck) -> FlowPlan {
     let or_never = |least: u32| if least == 0 { u32::MAX } else { least };
-    FlowPlan {
-        within: check.within,
-        values_min: or_never(check.values_min),
-        chars_min: or_never(check.chars_min),
-    }
+    FlowPlan { within: check.within, values_min: or_never(check.values_min), chars_min: or_never(check.chars_min) }
 }

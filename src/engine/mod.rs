@@ -11,6 +11,7 @@
 mod checks;
 mod definitions;
 mod destinations;
+mod field;
 mod fields;
 mod flows;
 mod generic;

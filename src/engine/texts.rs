@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
+use super::field::Field;
+use super::stream::has_secret;
 use super::{Context, Engine, Program};
 use super::{generic, masks};
-use crate::classify::{Head, Model, Score};
+use crate::classify::{Head, Score};
 use crate::event::{Event, Kind, LeafValue, Leaves};
 use crate::finding::{Evidence, Finding, Probability};
 use crate::limits::{EXCERPT_CHARS_MAX, SCORED_AROUND_BYTES};
 use crate::rules::{AttackHead, ClassifyCheck, Glob, MatchCheck, Rule};
 use crate::scan::Hit;
-use crate::text::{Layer, Layers, Transform};
+use crate::text::{Layer, Transform};
 
 /// What a text must be scored for less when it had to be decoded first: nobody hides honest text.
 const HIDDEN_LOGIT: f32 = 0.5;
@@ -23,40 +25,48 @@ impl Engine {
         leaves: &Leaves<'_>,
         findings: &mut Vec<Finding>,
     ) {
+        // The texts as they may be shown, from the first secret on: nearly no event has one.
+        let mut masked: Vec<Option<String>> = Vec::new();
+        let mut secret = false;
         for leaf in leaves.iter() {
             let LeafValue::Text(text) = leaf.value else { continue };
-            self.check_text(program, context, leaf.path, text, findings);
+            let field = Field::of(leaf.path, text);
+            let before = findings.len();
+            self.check_text(program, context, &field, findings);
             self.check_keyed(program, context, leaf.path, text, findings);
+            secret = secret || (findings.len() != before && has_secret(program, findings));
+            masked.push(secret.then(|| field.masked(&program.scanner)));
         }
         generic::settle_findings(program, findings);
-        self.check_stream(program, context, leaves, findings);
+        self.check_stream(program, context, leaves, &masked, findings);
     }
 
     /// Scans and scores every layer of one text.
-    fn check_text(
-        &mut self,
-        program: &Program,
-        context: &Context<'_>,
-        path: &str,
-        text: &str,
-        findings: &mut Vec<Finding>,
-    ) {
-        let layers = Layers::of(text);
-        let wanted = |n: usize| program.match_rule(n).is_some_and(|rule| looks_at(rule, context.event, path));
-        for layer in program.layers(&layers) {
+    fn check_text(&mut self, program: &Program, context: &Context<'_>, field: &Field<'_>, findings: &mut Vec<Finding>) {
+        let (event, path) = (context.event, field.path);
+        let wanted =
+            |n: usize| program.match_rule(n).is_some_and(|(rule, check)| looks_at(rule, &check.fields, event, path));
+        for layer in program.layers(&field.layers) {
             let mut hits = self.scan_layer(program, layer, wanted);
-            generic::settle(program, (context.event, path), layer.text(), &mut hits);
+            generic::settle(program, (event, path), layer.text(), &mut hits);
             for hit in hits {
-                self.take_hit(program, context, path, (&layers, layer), &hit, findings);
+                self.take_hit(program, context, (field, layer), &hit, findings);
             }
         }
-        let wanted = |(rule, check): &(&Rule, &ClassifyCheck)| scores(rule, check, context.event, path);
-        if program.classifies().any(|one| wanted(&one)) {
-            for layer in program.layers(&layers) {
-                program.model.read(scored_text(layer), &mut self.classifier);
-                for (rule, check) in program.classifies().filter(wanted) {
-                    self.check_score(program, context, path, (rule, check), (&layers, layer), findings);
+        let wanted = |(rule, check): &(&Rule, &ClassifyCheck)| looks_at(rule, &check.fields, event, path);
+        let asks = |asked: Head| program.classifies().filter(wanted).any(|(_, check)| head(check) == asked);
+        if !Head::ALL.into_iter().any(asks) {
+            return;
+        }
+        for layer in program.layers(&field.layers) {
+            let scores = program.model.scores(scored_text(layer), asks, &mut self.classifier);
+            for (rule, check) in program.classifies().filter(wanted) {
+                let score = hidden(layer, scores.of(head(check)));
+                if score.probability() < check.score_min || findings.iter().any(|finding| finding.rule == rule.id) {
+                    continue;
                 }
+                let evidence = self.score_evidence(program, (field, layer), (head(check), score));
+                findings.push(self.finding(rule, context, evidence, None));
             }
         }
     }
@@ -77,13 +87,12 @@ impl Engine {
         &mut self,
         program: &Program,
         context: &Context<'_>,
-        path: &str,
-        (layers, layer): (&Layers<'_>, &Layer<'_>),
+        (field, layer): (&Field<'_>, &Layer<'_>),
         hit: &Hit,
         findings: &mut Vec<Finding>,
     ) {
         let Some((rule, check)) = program.match_rule(hit.rule) else { return };
-        let action = rule.action_at(context.event, Some(path));
+        let action = rule.action_at(context.event, Some(field.path));
         if findings.iter().any(|finding| finding.rule == rule.id && finding.action >= action) {
             return;
         }
@@ -91,7 +100,7 @@ impl Engine {
         if score.is_some_and(|(least, score)| score < least) {
             return;
         }
-        let mut evidence = match_evidence(program, check, (layers, layer), hit, path);
+        let mut evidence = match_evidence(program, check, (field, layer), hit);
         evidence.score = score.map(|(_, score)| Probability::of(score));
         findings.retain(|finding| finding.rule != rule.id);
         findings.push(self.finding(rule, context, evidence, None));
@@ -109,42 +118,21 @@ impl Engine {
 
     /// The worst score of a text that is of no layer.
     pub(super) fn score_worst(&mut self, program: &Program, event: &Event<'_>, text: &str) -> Score {
-        program.model.read(text, &mut self.classifier);
-        let scores = heads(event).iter().map(|head| program.model.score(*head, &mut self.classifier));
-        scores.max_by(|a, b| a.logit.total_cmp(&b.logit)).unwrap_or_default()
-    }
-
-    /// One rule's word on the layer that the classifier has read last.
-    fn check_score(
-        &mut self,
-        program: &Program,
-        context: &Context<'_>,
-        path: &str,
-        (rule, check): (&Rule, &ClassifyCheck),
-        (layers, layer): (&Layers<'_>, &Layer<'_>),
-        findings: &mut Vec<Finding>,
-    ) {
-        let score = hidden(layer, program.model.score(head(check), &mut self.classifier));
-        if score.probability() < check.score_min || findings.iter().any(|finding| finding.rule == rule.id) {
-            return;
-        }
-        let evidence = self.score_evidence(program, (layers, layer), (head(check), score), path);
-        findings.push(self.finding(rule, context, evidence, None));
+        let heads = heads(event);
+        program.model.scores(text, |head| heads.contains(&head), &mut self.classifier).worst()
     }
 
     fn score_evidence(
         &mut self,
         program: &Program,
-        (layers, layer): (&Layers<'_>, &Layer<'_>),
+        (field, layer): (&Field<'_>, &Layer<'_>),
         (head, score): (Head, Score),
-        path: &str,
     ) -> Evidence {
-        let text = scored_text(layer);
-        let window = Model::range(&score, &self.classifier);
+        let (text, path, window) = (scored_text(layer), field.path, score.range());
         let reasons = program.model.explain(text, head, &score, &mut self.classifier);
         let reasons: Vec<String> = reasons.into_iter().map(|(what, much)| format!("{what} (+{much:.1})")).collect();
-        let secrets = masks::secrets_at(&program.scanner, layers, path);
-        let reasons = masks::without_secrets(reasons, layer.original(), &secrets);
+        let secrets = field.secrets(&program.scanner);
+        let reasons = masks::without_secrets(reasons, layer.original(), secrets);
         let is_original = std::ptr::eq(text, layer.original());
         let span = if is_original { window } else { layer.original_range(window) };
         let probability = Probability::of(score.probability());
@@ -152,7 +140,7 @@ impl Engine {
         Evidence {
             summary: format!("`{path}` reads like an attack on the agent, score {probability}{strongest}"),
             field: Some(path.to_owned()),
-            excerpt: Some(masks::excerpt(layer.original(), &span, &secrets, EXCERPT_CHARS_MAX)),
+            excerpt: Some(masks::excerpt(layer.original(), &span, secrets, EXCERPT_CHARS_MAX)),
             span: Some((span.start, span.end)),
             decoded: names(layer),
             score: Some(probability),
@@ -185,14 +173,14 @@ fn scored_text<'l>(layer: &'l Layer<'_>) -> &'l str {
 
 fn hidden(layer: &Layer<'_>, score: Score) -> Score {
     let more = if layer.transforms().iter().any(hides) { HIDDEN_LOGIT } else { 0.0 };
-    Score { logit: score.logit + more, ..score }
+    score.plus(more)
 }
 
 /// Whether a way of writing is hardly ever used but to keep a text from being read.
 fn hides(transform: &Transform) -> bool {
     use Transform::{
-        Atbash, Base32, Base64, Binary, Caesar, Decimal, Hex, Leetspeak, Morse, Reversed, Rot13, Selectors, Spaced,
-        Tags,
+        Atbash, Base32, Base58, Base64, Binary, Caesar, Decimal, Hex, Leetspeak, Morse, Numbered, Reversed, Rot13,
+        Selectors, Spaced, Tags,
     };
     matches!(
         transform,
@@ -200,6 +188,7 @@ fn hides(transform: &Transform) -> bool {
             | Leetspeak
             | Spaced
             | Base64
+            | Base58
             | Base32
             | Hex
             | Rot13
@@ -208,6 +197,7 @@ fn hides(transform: &Transform) -> bool {
             | Morse
             | Binary
             | Decimal
+            | Numbered
             | Reversed
     )
 }
@@ -216,12 +206,9 @@ fn names(layer: &Layer<'_>) -> Vec<String> {
     layer.transforms().iter().map(|transform| transform.as_str().to_owned()).collect()
 }
 
-pub(super) fn looks_at((rule, check): (&Rule, &MatchCheck), event: &Event<'_>, path: &str) -> bool {
-    rule.when.passes(event) && in_fields(&check.fields, path)
-}
-
-fn scores(rule: &Rule, check: &ClassifyCheck, event: &Event<'_>, path: &str) -> bool {
-    rule.when.passes(event) && in_fields(&check.fields, path)
+/// Whether a rule for these fields looks at one of an event.
+pub(super) fn looks_at(rule: &Rule, fields: &[Glob], event: &Event<'_>, path: &str) -> bool {
+    rule.when.passes(event) && in_fields(fields, path)
 }
 
 /// Whether a rule for these fields looks at that one; a rule without fields looks at all.
@@ -233,10 +220,10 @@ pub(super) fn in_fields(fields: &[Glob], path: &str) -> bool {
 pub(super) fn match_evidence(
     program: &Program,
     check: &MatchCheck,
-    (layers, layer): (&Layers<'_>, &Layer<'_>),
+    (field, layer): (&Field<'_>, &Layer<'_>),
     hit: &Hit,
-    path: &str,
 ) -> Evidence {
+    let path = field.path;
     let range = if check.secret { hit.core.clone() } else { hit.range.clone() };
     let matched = layer.text().get(range.clone()).unwrap_or_default();
     let span = layer.original_range(range);
@@ -244,9 +231,9 @@ pub(super) fn match_evidence(
     if check.secret {
         return secret_evidence(matched, span, path, decoded);
     }
-    let secrets = masks::secrets_at(&program.scanner, layers, path);
+    let secrets = field.secrets(&program.scanner);
     let shown: String = masks::piece(&program.scanner, layer.text(), &hit.range).chars().take(80).collect();
-    let excerpt = masks::excerpt(layer.original(), &span, &secrets, EXCERPT_CHARS_MAX);
+    let excerpt = masks::excerpt(layer.original(), &span, secrets, EXCERPT_CHARS_MAX);
     evidence((shown, excerpt), span, path, decoded)
 }
 

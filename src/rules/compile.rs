@@ -256,7 +256,12 @@ impl Compiler<'_> {
         self.lists.setting(name).map_err(|message| self.place.error(&at.span(), message))
     }
 
-    pub(super) fn named<T>(&self, names: &Names, parse: fn(&str) -> Option<T>, known: &[&'static str]) -> Checked<Vec<T>> {
+    pub(super) fn named<T>(
+        &self,
+        names: &Names,
+        parse: fn(&str) -> Option<T>,
+        known: &[&'static str],
+    ) -> Checked<Vec<T>> {
         let one = |name: &Spanned<String>| match parse(name.get_ref()) {
             Some(value) => Ok(value),
             None => self.error(name, unknown(name.get_ref(), known)),

@@ -36,9 +36,7 @@ impl Compiler<'_> {
         let (measure, limit) = match (given, &inner.sum, &inner.distinct) {
             ((Some(count), None, None), None, None) => (Measure::Count, self.positive(count)?),
             ((None, Some(above), None), Some(fields), None) => (Measure::Sum(self.paths(fields)?), self.number(above)?),
-            ((None, None, Some(least)), None, Some(fields)) => {
-                (self.distinct(fields)?, self.positive(least)?)
-            }
+            ((None, None, Some(least)), None, Some(fields)) => (self.distinct(fields)?, self.positive(least)?),
             _ => {
                 return self.error(
                     table,

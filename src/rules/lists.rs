@@ -48,7 +48,9 @@ impl Lists {
         self.settings.get(name).ok_or_else(|| {
             let hint = closest(name, self.settings.keys().map(String::as_str));
             let hint = hint.map(|name| format!("; did you mean `@{name}`?")).unwrap_or_default();
-            format!("no setting is called `@{name}`: expected a [[setting]] of that name in a file beside the rules{hint}")
+            format!(
+                "no setting is called `@{name}`: expected a [[setting]] of that name in a file beside the rules{hint}"
+            )
         })
     }
 

@@ -5,7 +5,9 @@ use core::net::IpAddr;
 /// Whether `item` is a network and `host` an address in it.
 pub(super) fn holds(item: &str, host: &str) -> bool {
     let Some((network, bits)) = item.split_once('/') else { return false };
-    let (Ok(network), Ok(address), Ok(bits)) = (network.parse(), host.parse(), bits.parse::<u32>()) else { return false };
+    let (Ok(network), Ok(address), Ok(bits)) = (network.parse(), host.parse(), bits.parse::<u32>()) else {
+        return false;
+    };
     match (network, address) {
         (IpAddr::V4(network), IpAddr::V4(address)) => {
             let shift = 32_u32.saturating_sub(bits);

@@ -50,7 +50,11 @@ impl Reading {
         let text = text_of(value);
         match self {
             Self::Value => vec![text],
-            Self::Host => extract::hosts(&text).into_iter().filter(|host| host.sure && !host.inner).map(|host| host.name).collect(),
+            Self::Host => extract::hosts(&text)
+                .into_iter()
+                .filter(|host| host.sure && !host.inner)
+                .map(|host| host.name)
+                .collect(),
             Self::Recipient => extract::recipients(&text).into_iter().map(|one| one.address).collect(),
             Self::Path => extract::paths(&text),
             Self::Sql => extract::sql_verbs(&text).into_iter().map(str::to_owned).collect(),
@@ -107,8 +111,11 @@ impl Hours {
     #[must_use]
     pub fn contain(&self, at: Millis) -> bool {
         let (minute, day) = at.clock(self.ahead);
-        let within =
-            if self.from <= self.to { (self.from..self.to).contains(&minute) } else { minute >= self.from || minute < self.to };
+        let within = if self.from <= self.to {
+            (self.from..self.to).contains(&minute)
+        } else {
+            minute >= self.from || minute < self.to
+        };
         within && !self.days_off.contains(&day)
     }
 }
@@ -243,7 +250,12 @@ mod tests {
             (value, ScopeLimit::NotEqual(Template::Tenant), text(" acme "), None),
             (value, ScopeLimit::NotEqual(Template::Agent), text("x"), None),
             (value, ScopeLimit::NotIn(globs()), text("a.acme.example"), None),
-            (value, ScopeLimit::NotIn(globs()), text("evil.example"), Some("is `evil.example`, which is not on the list")),
+            (
+                value,
+                ScopeLimit::NotIn(globs()),
+                text("evil.example"),
+                Some("is `evil.example`, which is not on the list"),
+            ),
             (
                 value,
                 ScopeLimit::In(globs()),

@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn labels_and_errors_are_conditions() {
-        let json = br#"{"v":1,"session":"s","kind":"tool_result","labels":{"env":"prod"},"tool":{"name":"t","error":true}}"#;
+        let json =
+            br#"{"v":1,"session":"s","kind":"tool_result","labels":{"env":"prod"},"tool":{"name":"t","error":true}}"#;
         let event = parse(json).expect("good").event;
         let label = |text: &str| vec![Glob::new(text)];
         assert!(When { labels: label("env=prod"), error: Some(true), ..When::default() }.passes(&event));

@@ -15,7 +15,7 @@
 //! A new way of writing is a file in `decode/` with its rows in `decode/tests.rs`, a [`Transform`], and, if
 //! no mark of the survey fits, a new mark. Work is linear in the text: each decoder looks at each byte of a
 //! layer a bounded number of times, and all layers together are bounded in `limits`. What is not here:
-//! languages other than English as evidence for ciphers, base58, base85 and compressed data.
+//! languages other than English as evidence for ciphers, words cut by a space, base85 and compressed data.
 
 mod chars;
 mod confusables;
@@ -35,7 +35,10 @@ mod transform;
 mod view;
 mod words;
 
-pub use fingerprint::{Kind as ValueKind, Normal, Printer, SinkPrints, SourcePrints, Tail, Tails, Value, cut_codes, identifier_words};
+pub use fingerprint::{
+    Kind as ValueKind, Normal, PASSAGE_CHARS, Printer, SinkPrints, SourcePrints, Tail, Tails, Value, cut_codes,
+    identifier_words,
+};
 pub use layer::Layer;
 pub use layers::Layers;
 pub use transform::{Transform, Transforms};

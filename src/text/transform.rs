@@ -64,11 +64,15 @@ pub enum Transform {
     Reversed,
     /// String literals that are put together.
     Concatenation,
+    /// Base58.
+    Base58,
+    /// Letters by their number in the alphabet.
+    Numbered,
 }
 
 impl Transform {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::ZeroWidth,
         Self::Bidi,
         Self::Tags,
@@ -98,6 +102,8 @@ impl Transform {
         Self::Decimal,
         Self::Reversed,
         Self::Concatenation,
+        Self::Base58,
+        Self::Numbered,
     ];
 
     /// Its name in findings.
@@ -133,6 +139,8 @@ impl Transform {
             Self::Decimal => "decimal",
             Self::Reversed => "reversed",
             Self::Concatenation => "concatenation",
+            Self::Base58 => "base58",
+            Self::Numbered => "numbered-letters",
         }
     }
 }

@@ -3,7 +3,12 @@
 //! Each seed is run several times, and seven things are checked. A failure prints its seed:
 //! `HALTLINE_SEED=N cargo test --test simulation` runs that one alone, `HALTLINE_SEEDS=N` so many.
 
-#![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation
+)]
 
 mod model;
 mod random;
@@ -194,6 +199,7 @@ fn the_traffic_meets_every_rule() {
         let world = World::new(&story, 1, &[]).run(|_| false);
         met.extend(world.ledger.findings.values().map(|finding| finding.rule.to_string()));
     }
-    let missed: Vec<&str> = rules::OF_SESSIONS.iter().copied().chain(["agent", "spike", "token"]).filter(|id| !met.contains(*id)).collect();
+    let missed: Vec<&str> =
+        rules::OF_SESSIONS.iter().copied().chain(["agent", "spike", "token"]).filter(|id| !met.contains(*id)).collect();
     assert!(missed.is_empty(), "no seed meets {missed:?}");
 }

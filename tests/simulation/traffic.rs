@@ -71,7 +71,12 @@ impl Story {
 /// A producer's retry of one of the last records.
 fn duplicate(random: &mut Random, records: &[Record]) -> Option<Record> {
     let recent = records.len().saturating_sub(4);
-    random.once_in(12).then(|| records.get(recent..)).flatten().filter(|last| !last.is_empty()).map(|last| random.pick(last).clone())
+    random
+        .once_in(12)
+        .then(|| records.get(recent..))
+        .flatten()
+        .filter(|last| !last.is_empty())
+        .map(|last| random.pick(last).clone())
 }
 
 fn happenings(random: &mut Random, records: usize) -> Vec<(usize, Happening)> {

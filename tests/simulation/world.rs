@@ -75,7 +75,9 @@ impl<'s> World<'s> {
                 continue;
             }
             let here = self.story.happenings.iter().filter(|(at, _)| *at == number);
-            for happening in here.map(|(_, happening)| happening.clone()).filter(|happening| takes(happening)).collect::<Vec<_>>() {
+            for happening in
+                here.map(|(_, happening)| happening.clone()).filter(|happening| takes(happening)).collect::<Vec<_>>()
+            {
                 self.happen(&happening);
             }
         }

@@ -51,9 +51,8 @@ impl Judge {
         let findings: Vec<Finding> = findings.collect();
         let heads: &[Head] =
             if row.direction == "user" { &[Head::Injection, Head::Jailbreak] } else { &[Head::Planted] };
-        self.program.model().read(&row.text, &mut self.scratch);
-        let of_head = |head: &Head| f64::from(self.program.model().score(*head, &mut self.scratch).probability());
-        let classified = heads.iter().map(of_head).fold(0.0, f64::max);
+        let scores = self.program.model().scores(&row.text, |head| heads.contains(&head), &mut self.scratch);
+        let classified = f64::from(scores.worst().probability());
         let strongest = findings.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
         // What a rule is sure of lies above all that only the classifier says.
         let score = strongest.map_or(classified / 2.0, |finding| f64::midpoint(1.0, weight(finding).max(classified)));

@@ -25,9 +25,8 @@ use self::known::Known;
 use self::traces::Traces;
 use super::rate::EXPIRE_STEPS;
 use crate::limits::{
-    CLOCK_AHEAD, LATENESS,
-    FLOW_ENTRIES_MAX, FLOW_KEYS_MAX, FLOW_KNOWN_KEYS_MAX, FLOW_PRINTS_MAX, FLOW_PRINTS_MIN, FLOW_VALUES_MAX,
-    FLOW_VALUES_MIN,
+    CLOCK_AHEAD, FLOW_ENTRIES_MAX, FLOW_KEYS_MAX, FLOW_KNOWN_KEYS_MAX, FLOW_PRINTS_MAX, FLOW_PRINTS_MIN,
+    FLOW_VALUES_MAX, FLOW_VALUES_MIN, LATENESS,
 };
 use crate::time::{Millis, Span};
 use crate::window::{Keyed, Saved};

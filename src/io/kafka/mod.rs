@@ -13,8 +13,8 @@ mod topics;
 mod view;
 
 pub use ledger::KafkaLedger;
-pub use range::read_topic;
 pub use outbox::KafkaOutbox;
+pub use range::read_topic;
 pub use settings::{KafkaSettings, Start};
 pub use source::{End, KafkaProgress, Source, SourceContext, poll};
 pub use topics::{check_halts_topic, prepare};

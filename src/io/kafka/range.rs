@@ -31,7 +31,8 @@ pub fn read_topic(
     let group = format!("{}-replay-{}", settings.group, std::process::id());
     let consumer: BaseConsumer<Reporting> =
         settings.reader("replay", &group).create_with_context(Reporting(Reporter::new("replay")))?;
-    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).with_context(|| format!("kafka: cannot read {topic}"))?;
+    let metadata =
+        consumer.fetch_metadata(Some(topic), TIMEOUT).with_context(|| format!("kafka: cannot read {topic}"))?;
     let found = metadata.topics().iter().flat_map(|topic| topic.partitions());
     let mut partitions: Vec<i32> = found.map(|partition| partition.id()).collect();
     if partitions.is_empty() {

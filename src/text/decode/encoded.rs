@@ -1,4 +1,4 @@
-//! Bytes in base64, base32 and hexadecimal.
+//! Bytes in base64, base58, base32 and hexadecimal.
 //!
 //! A run counts where its bytes are a text. Runs over several lines are put together first.
 
@@ -12,10 +12,17 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use super::super::edits::Edits;
 use super::super::survey::{Bits, Marks, Survey};
 use super::super::transform::Transform;
+use super::super::words::is_common_bytes;
 use super::{Found, Source, evidence};
 
 /// Shortest run that is looked at, in characters.
 const RUN_MIN: usize = 16;
+/// The ways to write bytes that are read here.
+const WAYS: [Transform; 4] = [Transform::Base64, Transform::Base32, Transform::Hex, Transform::Base58];
+/// Letters of base58 that are looked at: shorter runs are words and names, and longer ones take longer.
+const BASE58_CHARS: std::ops::RangeInclusive<usize> = 24..=1_024;
+/// Letters of base58 that are read at once; so many fit a limb.
+const BASE58_GROUP: usize = 5;
 /// Shortest line of a run over several lines.
 const LINE_MIN: usize = 32;
 
@@ -27,7 +34,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
-    let (mut base64, mut base32, mut hex) = (Edits::default(), Edits::default(), Edits::default());
+    let mut edits = WAYS.map(|way| (way, Edits::default()));
     let mut done = 0;
     for stretch in source.survey.stretches(Marks::LONG) {
         let mut at = stretch.start.max(done);
@@ -43,20 +50,14 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
             let lines = lines(source.survey, source.text.as_bytes(), &run);
             at = lines.last().map_or(run.end, |line| line.end);
             for (transform, range, text) in decode(source.text, &run, &lines) {
-                let edits = match transform {
-                    Transform::Base64 => &mut base64,
-                    Transform::Base32 => &mut base32,
-                    _ => &mut hex,
-                };
+                let of_way = edits.iter_mut().find(|(way, _)| *way == transform);
                 at = range.end.max(at);
-                edits.replace(range, &text);
+                of_way.into_iter().for_each(|(_, edits)| edits.replace(range.clone(), &text));
             }
         }
         done = at.max(done);
     }
-    Found::both(source, &base64, Transform::Base64, into);
-    Found::both(source, &base32, Transform::Base32, into);
-    Found::both(source, &hex, Transform::Hex, into);
+    edits.into_iter().for_each(|(way, edits)| Found::both(source, &edits, way, into));
 }
 
 /// The lines of a run: more runs of the same length after a single space, and a shorter last one. None
@@ -82,7 +83,7 @@ fn lines(survey: &Survey, bytes: &[u8], first: &Range<usize>) -> Vec<Range<usize
 }
 
 /// What the lines together are, or each of them: a word of prose after a single line is taken for its
-/// last line at first.
+/// last line at first. One that is known is left out where the lines before it are a text without it.
 fn decode(text: &str, first: &Range<usize>, lines: &[Range<usize>]) -> Vec<(Transform, Range<usize>, String)> {
     let line = |line: &Range<usize>| text.as_bytes().get(line.clone()).unwrap_or_default();
     let found = |range: Range<usize>, code: &[u8]| {
@@ -90,7 +91,10 @@ fn decode(text: &str, first: &Range<usize>, lines: &[Range<usize>]) -> Vec<(Tran
     };
     let Some(last) = lines.last() else { return found(first.clone(), line(first)).into_iter().collect() };
     let joined: Vec<u8> = lines.iter().flat_map(line).copied().collect();
-    if let Some(found) = found(first.start..last.end, &joined) {
+    let without = joined.get(..joined.len() - last.len()).filter(|_| is_common_bytes(line(last)));
+    let before = lines.iter().rev().nth(1).map_or(first.end, |before| before.end);
+    let without = without.and_then(|code| found(first.start..before, code));
+    if let Some(found) = without.or_else(|| found(first.start..last.end, &joined)) {
         return vec![found];
     }
     lines.iter().filter(|line| line.len() >= RUN_MIN).filter_map(|range| found(range.clone(), line(range))).collect()
@@ -109,7 +113,10 @@ fn read(code: &[u8]) -> Option<(Transform, String)> {
     if let Some(text) = base32(code).and_then(evidence::text) {
         return Some((Transform::Base32, text));
     }
-    base64(code).map(|text| (Transform::Base64, text))
+    if let Some(text) = base64(code) {
+        return Some((Transform::Base64, text));
+    }
+    base58(code).and_then(evidence::text).map(|text| (Transform::Base58, text))
 }
 
 /// The bytes of hexadecimal digits, with or without `0x` before them.
@@ -146,6 +153,46 @@ fn base32(code: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(bytes)
+}
+
+/// The bytes of a number in base58, as Bitcoin writes it.
+fn base58(code: &[u8]) -> Option<Vec<u8>> {
+    if !BASE58_CHARS.contains(&code.len()) || code.iter().any(|byte| base58_digit(*byte).is_none()) {
+        return None;
+    }
+    // The lowest limb first.
+    let mut limbs: Vec<u32> = Vec::with_capacity(code.len() / BASE58_GROUP + 1);
+    for group in code.chunks(BASE58_GROUP) {
+        let (mut carry, mut scale) = (0, 1);
+        for digit in group.iter().filter_map(|byte| base58_digit(*byte)) {
+            carry = carry * 58 + digit;
+            scale *= 58;
+        }
+        for limb in &mut limbs {
+            let value = u64::from(*limb) * scale + carry;
+            *limb = u32::try_from(value & u64::from(u32::MAX)).unwrap_or(0);
+            carry = value >> u32::BITS;
+        }
+        if carry > 0 {
+            limbs.push(u32::try_from(carry).unwrap_or(0));
+        }
+    }
+    let bytes = limbs.iter().rev().flat_map(|limb| limb.to_be_bytes());
+    Some(bytes.skip_while(|byte| *byte == 0).collect())
+}
+
+/// What a letter of base58 stands for: digits, capitals and small letters without `0`, `O`, `I` and `l`.
+fn base58_digit(byte: u8) -> Option<u64> {
+    let digit = match byte {
+        b'1'..=b'9' => byte - b'1',
+        b'A'..=b'H' => byte - b'A' + 9,
+        b'J'..=b'N' => byte - b'J' + 17,
+        b'P'..=b'Z' => byte - b'P' + 22,
+        b'a'..=b'k' => byte - b'a' + 33,
+        b'm'..=b'z' => byte - b'm' + 44,
+        _ => return None,
+    };
+    Some(u64::from(digit))
 }
 
 fn base64(code: &[u8]) -> Option<String> {

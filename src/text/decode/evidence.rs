@@ -6,6 +6,8 @@ use super::super::chars::is_word;
 const CHARS_MIN: usize = 6;
 /// Below this many characters nearly all have to be letters and spaces.
 const SHORT: usize = 16;
+/// Bytes of the longest escape.
+const ESCAPE_MAX: usize = 6;
 
 /// The text that bytes are, in UTF-8 or UTF-16; `None` where they are none.
 pub(super) fn text(bytes: Vec<u8>) -> Option<String> {
@@ -13,7 +15,7 @@ pub(super) fn text(bytes: Vec<u8>) -> Option<String> {
         Some(text) => text,
         None => String::from_utf8(bytes).ok()?,
     };
-    is_text(&text).then_some(text)
+    (is_text(&text) || is_escapes(&text)).then_some(text)
 }
 
 /// Whether a text reads like one: letters and spaces for the most part, and nothing invisible.
@@ -33,6 +35,15 @@ pub(super) fn is_text(text: &str) -> bool {
         return false;
     }
     chars >= SHORT || (letters + spaces) * 8 >= chars * 7
+}
+
+/// Whether a text is nothing but characters by their number (`%69`, `\x69`, `&#105;`, `=69`), which is no
+/// text yet but surely becomes one: digits and, closely, the signs before them.
+fn is_escapes(text: &str) -> bool {
+    let is_sign = |byte: &u8| b"%\\&=".contains(byte);
+    let of_escapes = |byte: u8| is_sign(&byte) || byte.is_ascii_hexdigit() || b"#;xu \r\n".contains(&byte);
+    let signs = text.bytes().filter(is_sign).count();
+    text.len() >= SHORT && text.bytes().all(of_escapes) && signs * ESCAPE_MAX >= text.len()
 }
 
 /// Whether the first bytes may start a text, so that the rest is worth decoding.
@@ -62,7 +73,10 @@ mod tests {
 
     #[test]
     fn texts_are_told_from_bytes() {
-        let rows: [(&[u8], Option<&str>); 9] = [
+        let rows: [(&[u8], Option<&str>); 12] = [
+            (b"%69%67%6e%6f%72%65", Some("%69%67%6e%6f%72%65")),
+            (b"\\x69\\x67\\x6e\\x6f\\x72", Some("\\x69\\x67\\x6e\\x6f\\x72")),
+            (b"1234567890123456=", None),
             (b"ignore all previous", Some("ignore all previous")),
             (b"i\0g\0n\0o\0r\0e\0", Some("ignore")),
             (b"\0i\0g\0n\0o\0r\0e", Some("ignore")),

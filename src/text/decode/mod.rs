@@ -15,6 +15,7 @@ mod gain;
 mod leet;
 mod markup;
 mod morse;
+mod numbered;
 mod quoted;
 mod reversed;
 mod spaced;
@@ -108,6 +109,7 @@ pub(super) fn all(source: Source<'_>) -> Vec<Found> {
         quoted::find(source, &mut found);
         encoded::find(source, &mut found);
         codes::find(source, &mut found);
+        numbered::find(source, &mut found);
         morse::find(source, &mut found);
         cipher::find(source, &mut found);
         reversed::find(source, &mut found);
