@@ -55,7 +55,7 @@ pub const SEQUENCE_STEPS_MAX: usize = 16;
 /// Most keys that one event counts under for one rule: recipients or hosts that it names.
 pub const KEYS_PER_EVENT_MAX: usize = 16;
 /// Most hosts, and most e-mail addresses, of one event that are taken for its goal.
-pub const DESTINATIONS_MAX: usize = 32;
+pub const DESTINATIONS_MAX: usize = 256;
 /// Most definitions of tools of one event that are looked at.
 pub const DEFINITIONS_PER_EVENT_MAX: usize = 512;
 /// Distinct definitions of one tool that are remembered, the current one among them.

@@ -68,9 +68,9 @@ pub(super) fn run(args: &BacktestArgs) -> Result<ExitCode> {
     })?;
     report.close(&sides.0, &sides.1);
     if args.json {
-        writeln!(out, "{}", report.json())?
+        writeln!(out, "{}", report.json())?;
     } else {
-        report.print(&mut out)?
+        report.print(&mut out)?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)

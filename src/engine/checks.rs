@@ -69,7 +69,7 @@ impl Engine {
                 Check::Repeat(check) if passes() => self.check_repeat((n, rule, check), context, leaves, findings),
                 Check::Sequence(check) if passes() => self.check_sequence((n, rule, check), context, leaves, findings),
                 Check::Flow(check) if passes() => {
-                    self.check_flow((n, rule, check), context, leaves, &mut sent, findings)
+                    self.check_flow((n, rule, check), context, leaves, &mut sent, findings);
                 }
                 Check::Tools if passes() => self.check_definitions((n, rule), context, &definitions, findings),
                 _ => {}

@@ -67,6 +67,8 @@ pub(super) struct Destinations {
     pub(super) hosts: Vec<String>,
     /// E-mail addresses.
     pub(super) recipients: Vec<String>,
+    /// There are more than are kept.
+    more: bool,
 }
 
 impl Destinations {
@@ -107,26 +109,30 @@ impl Destinations {
         let is_outside = |name: &&String, reading| !is_listed(inside, name, reading, event);
         let recipients = self.recipients.iter().filter(|one| is_outside(one, Reading::Recipient));
         let hosts = self.hosts.iter().filter(|one| is_outside(one, Reading::Host));
-        recipients.chain(hosts).map(String::as_str).collect()
+        // Who names so many hides one among them.
+        let more = self.more.then_some("more destinations than are looked at");
+        recipients.chain(hosts).map(String::as_str).chain(more).collect()
     }
 
     fn take_recipients(&mut self, text: &str) {
-        if text.contains(['@', '\u{ff20}', '%']) {
-            let found = extract::recipients(text).into_iter().map(|one| one.address);
-            found.for_each(|one| add(&mut self.recipients, one));
-        }
+        let found = extract::recipients(text).into_iter().map(|one| one.address);
+        found.for_each(|one| self.more |= !add(&mut self.recipients, one));
     }
 
     fn take_hosts(&mut self, text: &str) {
         let goals = extract::hosts(text).into_iter().filter(|one| one.sure && !one.inner);
-        goals.for_each(|one| add(&mut self.hosts, one.name));
+        goals.for_each(|one| self.more |= !add(&mut self.hosts, one.name));
     }
 }
 
-fn add(to: &mut Vec<String>, one: String) {
-    if to.len() < DESTINATIONS_MAX && !to.contains(&one) {
-        to.push(one);
+/// Adds one that is not there yet; false where there is no room.
+fn add(to: &mut Vec<String>, one: String) -> bool {
+    if to.contains(&one) {
+        return true;
     }
+    let fits = to.len() < DESTINATIONS_MAX;
+    to.extend(fits.then_some(one));
+    fits
 }
 
 fn text_below<'l>(root: &str, path: &'l str, value: &'l LeafValue<'_>) -> Option<(&'l str, &'l str)> {

@@ -48,7 +48,7 @@ impl Engine {
         if !is_known && !is_sink && !is_source {
             return;
         }
-        for group in self.groups(&check.group_by, context, leaves) {
+        for group in Group::counted(&check.group_by, context, leaves) {
             if is_sink {
                 self.check_sink((n, rule, check), &group, context, leaves, sent, findings);
             }
@@ -103,9 +103,9 @@ impl Engine {
         findings: &mut Vec<Finding>,
     ) {
         let (key, _) = self.key_and_owner(rule, &check.group_by, group, context);
-        match self.memory.get_mut(n) {
-            Some(Detector::Flow(flows)) if flows.has_sources(key) => {}
-            _ => return,
+        let Some(Detector::Flow(flows)) = self.memory.get_mut(n) else { return };
+        if !flows.has_sources(key, context.ts) {
+            return;
         }
         let sent = &*sent.get_or_insert_with(|| self.sent(context, leaves));
         let name = self.sink_name(check, context);

@@ -28,6 +28,11 @@ impl Group {
         groups.into_iter().map(Self).collect()
     }
 
+    /// The groups that an event counts in: none where an operator's release has settled it.
+    pub(super) fn counted(group_by: &[GroupBy], context: &Context<'_>, leaves: &Leaves<'_>) -> Vec<Self> {
+        if context.settled && is_of_session(group_by) { Vec::new() } else { Self::all(group_by, context, leaves) }
+    }
+
     /// The group of an event's session.
     pub(super) fn of_session(event: &Event<'_>) -> Self {
         Self(vec![event.tenant.to_string(), event.session.to_string()])

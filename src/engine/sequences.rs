@@ -1,5 +1,6 @@
 //! Rules about steps that follow each other.
 
+use super::groups::Group;
 use super::memory::Detector;
 use super::{Context, Engine};
 use crate::detect::Completion;
@@ -23,7 +24,7 @@ impl Engine {
             return;
         }
         self.mark(context);
-        for group in self.groups(&check.group_by, context, leaves) {
+        for group in Group::counted(&check.group_by, context, leaves) {
             let (key, owner) = self.key_and_owner(rule, &check.group_by, &group, context);
             let Some(Detector::Sequence(sequence)) = self.memory.get_mut(n) else { return };
             let offset = context.origin.offset;

@@ -24,7 +24,7 @@ impl Engine {
         findings: &mut Vec<Finding>,
     ) {
         let Some(measured) = Measured::of(&check.measure, context, leaves) else { return };
-        for group in self.groups(&check.group_by, context, leaves) {
+        for group in Group::counted(&check.group_by, context, leaves) {
             let other = check.limits.iter().find(|limit| limit.keys.iter().any(|glob| glob.matches(&group.name())));
             let limit = other.map(|other| rate_limit(check, other.limit));
             let (key, owner) = self.key_and_owner(rule, &check.group_by, &group, context);
@@ -55,7 +55,7 @@ impl Engine {
         };
         let peers = (!check.peers.is_empty()).then(|| Group::one(&check.peers, context, leaves)).flatten();
         let peers = peers.map(|peers| peers.key(self.settings.hash_key, &rule.id));
-        for group in self.groups(&check.group_by, context, leaves) {
+        for group in Group::counted(&check.group_by, context, leaves) {
             let (key, owner) = self.key_and_owner(rule, &check.group_by, &group, context);
             let Some(Detector::Spike(spikes)) = self.memory.get_mut(n) else { return };
             let Some(spike) = spikes.observe(key, peers, owner, context.ts, amount) else { continue };
@@ -74,7 +74,7 @@ impl Engine {
     ) {
         let Some(call) = call(context.event) else { return };
         let call = VALUES.long(call.as_bytes());
-        for group in self.groups(&check.group_by, context, leaves) {
+        for group in Group::counted(&check.group_by, context, leaves) {
             let (key, owner) = self.key_and_owner(rule, &check.group_by, &group, context);
             let Some(Detector::Repeat(repeats)) = self.memory.get_mut(n) else { return };
             if let Some(crossing) = repeats.observe(key, owner, context.ts, call) {
@@ -126,12 +126,6 @@ impl Engine {
             let summary = words::definition(name, changed.len(), change, &seen_at);
             findings.push(self.finding(rule, context, Evidence { summary, ..Evidence::default() }, None));
         }
-    }
-
-    /// The groups that an event counts in.
-    pub(super) fn groups(&self, group_by: &[GroupBy], context: &Context<'_>, leaves: &Leaves<'_>) -> Vec<Group> {
-        // An operator's release settled what was before it.
-        if context.settled && is_of_session(group_by) { Vec::new() } else { Group::all(group_by, context, leaves) }
     }
 
     /// The key under which a rule keeps a group, and whose it is.

@@ -86,7 +86,7 @@ impl Compiler<'_> {
             file.rate.as_ref().map(|table| self.rate_check(table).map(Check::Rate)),
             file.spike.as_ref().map(|table| self.spike_check(table).map(Check::Spike)),
             file.sequence.as_ref().map(|table| self.sequence_check(table).map(Check::Sequence)),
-            file.flow.as_ref().map(|table| self.flow_check(table).map(Check::Flow)),
+            file.flow.as_ref().map(|table| self.flow_check(table).map(|check| Check::Flow(Box::new(check)))),
             file.repeat.as_ref().map(|table| self.repeat_check(table).map(Check::Repeat)),
             file.score.as_ref().map(|table| self.score_check(table).map(Check::Score)),
             file.tools.as_ref().map(|table| self.tools_check(table)),

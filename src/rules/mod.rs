@@ -126,7 +126,7 @@ pub enum Check {
     /// Steps that follow each other.
     Sequence(SequenceCheck),
     /// What one step returned appears in a later one.
-    Flow(FlowCheck),
+    Flow(Box<FlowCheck>),
     /// The same call again and again.
     Repeat(RepeatCheck),
     /// The session's risk score.

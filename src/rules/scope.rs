@@ -50,11 +50,7 @@ impl Reading {
         let text = text_of(value);
         match self {
             Self::Value => vec![text],
-            Self::Host => extract::hosts(&text)
-                .into_iter()
-                .filter(|host| host.sure && !host.inner)
-                .map(|host| host.name)
-                .collect(),
+            Self::Host => extract::hosts(&text).into_iter().filter(|host| !host.inner).map(|host| host.name).collect(),
             Self::Recipient => extract::recipients(&text).into_iter().map(|one| one.address).collect(),
             Self::Path => extract::paths(&text),
             Self::Sql => extract::sql_verbs(&text).into_iter().map(str::to_owned).collect(),

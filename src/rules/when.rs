@@ -155,7 +155,8 @@ mod tests {
     fn a_tool_passes_by_name_or_by_what_it_says_of_itself() {
         let globs = |names: &[&str]| names.iter().map(|name| Glob::new(*name)).collect::<Vec<_>>();
         let read_only = Hints::parse("readOnlyHint").expect("known");
-        let rows: [(&[&str], Hints, &[&str], Hints, bool); 7] = [
+        type Row<'r> = (&'r [&'r str], Hints, &'r [&'r str], Hints, bool);
+        let rows: [Row<'_>; 7] = [
             (&[], Hints::default(), &[], Hints::default(), true),
             (&["send*"], Hints::default(), &[], Hints::default(), false),
             (&["get*"], Hints::default(), &[], Hints::default(), true),

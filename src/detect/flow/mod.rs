@@ -154,15 +154,26 @@ impl FlowDetector {
         }
     }
 
-    /// Whether anything that was read for this key may leave.
-    #[must_use]
-    pub fn has_sources(&self, key: u128) -> bool {
-        self.traces.get(key).is_some_and(|traces| !traces.is_empty())
+    /// Whether anything that was read for this key may leave at this time.
+    pub fn has_sources(&mut self, key: u128, at: Millis) -> bool {
+        let within = self.plan.within;
+        self.in_use(key, at).is_some_and(|traces| {
+            traces.forget(at, within);
+            !traces.is_empty()
+        })
+    }
+
+    /// What is remembered of a key, if anything; counts as use, so that whether a key is still there never
+    /// depends on what others do.
+    fn in_use(&mut self, key: u128, at: Millis) -> Option<&mut Traces> {
+        self.traces.get(key)?;
+        Some(self.traces.touch(key, at, || Traces::new(0)))
     }
 
     /// Looks a text that leaves up in the sources of its key. Says which source has left with it; of several
     /// the one of which most has.
     pub fn sink(&mut self, key: u128, at: Millis, mark: i64, text: SinkHashes<'_>) -> Option<Flow> {
+        self.in_use(key, at)?;
         let traces = self.traces.get_mut(key)?;
         traces.sink(at, mark, text, self.known.get(key), self.plan)
     }
@@ -484,9 +495,9 @@ mod tests {
         let flow = session.sends("W5550123, W2378156").expect("another source");
         assert_eq!((flow.values, flow.values_left), (vec![0], 1));
         session.detector.reset(1);
-        assert_eq!((session.sends(RECORD), session.detector.has_sources(1)), (None, false));
+        assert_eq!((session.sends(RECORD), session.detector.has_sources(1, session.at)), (None, false));
         session.reads(RECORD);
-        assert!(session.detector.has_sources(1) && session.sends(RECORD).is_some());
+        assert!(session.detector.has_sources(1, session.at) && session.sends(RECORD).is_some());
     }
 
     #[test]
@@ -510,7 +521,7 @@ mod tests {
         session.at = Millis(0) + HOUR;
         assert_eq!(session.sends("W2378156").map(|flow| flow.source_mark), Some(1), "the last moment");
         assert_eq!(session.sends("john.smithers@mail.example"), None);
-        assert!(!session.detector.has_sources(1));
+        assert!(!session.detector.has_sources(1, session.at));
         session.detector.expire(session.at + HOUR, 10);
         assert_eq!(session.detector.keys(), 0);
     }

@@ -149,7 +149,7 @@ impl Traces {
     }
 
     /// Forgets sources that are too old at a time.
-    fn forget(&mut self, at: Millis, within: Span) {
+    pub(super) fn forget(&mut self, at: Millis, within: Span) {
         self.newest = self.newest.max(at);
         let last = self.newest - within;
         if self.sources.iter().all(|source| source.at >= last) {

@@ -46,6 +46,12 @@ impl Cusum {
         (self.excess + self.open - reference).max(0.0)
     }
 
+    /// What an alarm is held by: the excess of the closed buckets, if the open one does not hold more. A
+    /// bucket that has only begun takes nothing away yet.
+    pub(super) fn held(&self, reference: f64) -> f64 {
+        self.excess.max(self.now(reference))
+    }
+
     /// First bucket of the excess.
     pub(super) fn since(&self) -> i64 {
         self.since

@@ -216,8 +216,8 @@ impl Key {
         }
     }
 
-    /// The excess with this event.
-    fn excess(&mut self, bucket: i64, amount: f64, reference: f64, most: f64) -> f64 {
+    /// The excess without and with this event.
+    fn excess(&mut self, bucket: i64, amount: f64, reference: f64, most: f64) -> (f64, f64) {
         let (mut excess, mut open, mut at, mut since) = self.cusum.unwrap_or((0.0, 0.0, bucket, bucket));
         let mut most = most;
         while at < bucket {
@@ -225,9 +225,10 @@ impl Key {
             (open, most, at) = (0.0, f64::INFINITY, at + 1);
             since = if excess <= 0.0 { bucket } else { since };
         }
+        let held = excess.max(excess + open - reference);
         open += if bucket == at { amount } else { 0.0 };
         self.cusum = Some((excess, open, at, since));
-        (excess + open - reference).max(0.0)
+        (held, (excess + open - reference).max(0.0))
     }
 }
 
@@ -318,20 +319,21 @@ impl Model {
             (state.alarm, state.cusum) = (None, None);
             return Ok(None);
         };
-        let (reached, needed) = if params.method == SpikeMethod::Cusum {
+        let (held, reached, needed) = if params.method == SpikeMethod::Cusum {
             let ratio = params.times;
             let doubt =
                 usual.mean + (usual.variance / usual.weight.max(1.0)).sqrt() + usual.size / usual.weight.max(1.0);
             let needed = (dispersion(&usual) * 10_f64.ln() / ratio.ln()).max(amount_of(params.at_least));
-            (state.excess(bucket, amount, doubt * (ratio - 1.0) / ratio.ln(), needed), needed)
+            let (held, reached) = state.excess(bucket, amount, doubt * (ratio - 1.0) / ratio.ln(), needed);
+            (held, reached, needed)
         } else {
-            (amount_of(value), unusual(&params, &usual))
+            (amount_of(value), amount_of(value), unusual(&params, &usual))
         };
-        let near = |threshold: f64| (reached - threshold).abs() < 1e-3 * threshold.max(1.0);
-        if near(needed) || near(0.7 * needed) {
+        let near = |value: f64, threshold: f64| (value - threshold).abs() < 1e-3 * threshold.max(1.0);
+        if near(reached, needed) || near(held, 0.7 * needed) {
             return Err(());
         }
-        if state.alarm.is_some() && reached < 0.7 * needed {
+        if state.alarm.is_some() && held < 0.7 * needed {
             state.alarm = None;
         }
         if state.alarm.is_some() || reached < needed {

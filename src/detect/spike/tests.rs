@@ -196,6 +196,21 @@ fn low_and_slow_adds_up() {
 }
 
 #[test]
+fn an_excess_is_one_episode_until_it_is_gone() {
+    let rows = [
+        (2, [(20, 6), (20, 6), (20, 6)], 1),
+        (20, [(20, 60), (20, 60), (20, 60)], 1),
+        (20, [(10, 60), (10, 20), (10, 60)], 2),
+        (20, [(10, 60), (100, 0), (10, 60)], 2),
+    ];
+    for (usual, phases, found) in rows {
+        let mut feed = fed(SpikeParams { method: SpikeMethod::Cusum, ..SpikeParams::default() }, 300, usual);
+        let spikes: usize = phases.iter().map(|(buckets, events)| feed.buckets(*buckets, *events)).sum();
+        assert_eq!(spikes, found, "usual {usual}, {phases:?}");
+    }
+}
+
+#[test]
 fn late_events_count_in_the_window_and_teach_nothing() {
     let observe = |feed: &mut Feed, at: i64| feed.detector.observe(1, None, 1, Millis(at), 1);
     let mut feed = fed(SpikeParams::default(), 100, 2);

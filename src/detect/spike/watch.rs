@@ -26,6 +26,8 @@ pub(super) struct Watch {
 pub(super) struct Judged {
     /// The value in the window, or the excess.
     pub(super) reached: f64,
+    /// What an alarm that is on is held by.
+    held: f64,
     /// Where that is a spike.
     pub(super) needed: f64,
 }
@@ -63,18 +65,21 @@ impl Watch {
     pub(super) fn judge(&mut self, tuning: &Tuning, usual: &Usual, bucket: i64, amount: f64) -> Judged {
         let needed = usual.needed(tuning);
         if tuning.method != SpikeMethod::Cusum {
-            return Judged { reached: tuning.ones(self.sliding.sum()), needed };
+            let reached = tuning.ones(self.sliding.sum());
+            return Judged { reached, held: reached, needed };
         }
         let reference = usual.reference(tuning);
         let cusum = self.cusum.get_or_insert_with(|| Box::new(Cusum::new(bucket)));
         cusum.roll(bucket, reference, needed);
+        // Without this event: it may be the first after a long calm.
+        let held = cusum.held(reference);
         cusum.add(bucket, amount);
-        Judged { reached: cusum.now(reference), needed }
+        Judged { reached: cusum.now(reference), held, needed }
     }
 
     /// Raises or ends the alarm; whether it has just been raised.
     pub(super) fn set_alarm(&mut self, judged: Judged, bucket: i64) -> bool {
-        if self.alarm.is_some() && judged.reached < CALM_PART * judged.needed {
+        if self.alarm.is_some() && judged.held < CALM_PART * judged.needed {
             self.alarm = None;
         }
         let raised = self.alarm.is_none() && judged.reached >= judged.needed;

@@ -175,6 +175,7 @@ fn halted_by_rule(session: &str) -> HaltRecord {
 fn view(session: &str, offset: i64) -> SessionView {
     SessionView {
         tenant: "acme".into(),
+        score: 0.0,
         session: session.into(),
         agent: Some("bot".into()),
         first_seen: Millis(1),

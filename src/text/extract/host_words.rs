@@ -209,7 +209,7 @@ impl Words {
             Some(command) => self.argument(scan, range, command),
             None if self.only_commands => {}
             None if text.contains(['.', ':', '\u{3002}']) || self.list => {
-                self.plain(scan, trimmed(text, range.start).0)
+                self.plain(scan, trimmed(text, range.start).0);
             }
             None => {}
         }
@@ -262,7 +262,7 @@ impl Words {
                 Some(ending) => scan.add(at_name..end, place(ending != Ending::Either || path, true)),
                 None if piece == "localhost" => scan.add(at_name..end, place(true, true)),
                 None if (number || short) && !self.option => {
-                    scan.add(at_name..end, place(v4_plain(piece).is_some(), true))
+                    scan.add(at_name..end, place(v4_plain(piece).is_some(), true));
                 }
                 None if piece.contains(['$', '%', '{']) => scan.add(at_name..end, place(true, true)),
                 None => {}
@@ -288,7 +288,9 @@ impl Words {
         let host = scan.slice(range.start..end);
         if self.list {
             if v6(text).is_some() {
-                return scan.add_address(range, place(true, true));
+                // Without a digit it may as well be a name in code.
+                let sure = text.contains(|char: char| char.is_ascii_digit());
+                return scan.add_address(range, place(sure, true));
             }
             let sure = written(text).is_some_and(|ending| ending != Ending::Either);
             return scan.host(range.start..end, place(sure, true));
@@ -343,7 +345,8 @@ fn is_listed(word: &str, list: &[&str]) -> bool {
 }
 
 /// The last letters of the commands, as bits, by their first letter: most words are none by that.
-const ENDS: [u32; 32] = {
+#[allow(clippy::indexing_slicing)] // Made by the compiler, which would tell.
+static ENDS: [u32; 32] = {
     let mut ends = [0; 32];
     let lists: [&[&str]; 4] = [&CONNECT, &CONNECT_FIRST, &LOG_IN, &VERSIONS];
     let mut list = 0;

@@ -149,7 +149,7 @@ pub(super) fn is_private(name: &str, scheme: &str) -> bool {
         return true;
     }
     let below = |end: &&str| name.strip_suffix(*end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    PRIVATE.iter().any(|end| below(&end)) && !BUCKETS.contains(&scheme)
+    PRIVATE.iter().any(below) && !BUCKETS.contains(&scheme)
 }
 
 /// Whether a name is an address.

@@ -297,6 +297,7 @@ mod tests {
             ("127.1", "127.0.0.1"),
             ("0x7f.1", "127.0.0.1"),
             ("::1", "::1"),
+            ("a::b", "a::b?"),
             ("[::1]:8080", "::1"),
             ("evil.example, good.example;10.0.0.1:80", "evil.example good.example 10.0.0.1"),
             ("[\"a.example\", \"b.example\"]", "a.example b.example"),

@@ -19,6 +19,7 @@ mod recipients;
 mod shell;
 mod shell_expand;
 mod shell_pairs;
+mod shell_signs;
 mod shell_words;
 mod sql;
 mod sql_after;

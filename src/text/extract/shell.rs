@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use super::shell_expand::{SHELLS, Variables, assignment, base, output};
+use super::shell_expand::{FETCHING, SHELLS, Variables, assignment, base, output};
 use super::shell_pairs::{expanded, find_wrapper, paired, pairs};
 use super::shell_words::{Command, Word, parse};
 
@@ -22,6 +22,9 @@ const WITHIN_MAX: usize = 32;
 
 /// Stands for a command that only the shell knows.
 const UNKNOWN: &str = "$()";
+
+/// Stands for what is downloaded and run.
+const FETCHED: &str = "curl | sh";
 
 /// Programs that run what is piped into them, besides shells.
 const INTERPRETERS: [&str; 9] = ["bun", "deno", "node", "perl", "php", "python", "python2", "python3", "ruby"];
@@ -103,6 +106,15 @@ struct Pipe {
     decodes: bool,
 }
 
+/// What is around the words of a command.
+#[derive(Clone, Copy)]
+struct Around<'c> {
+    command: &'c Command,
+    before: &'c Pipe,
+    /// How many commands it stands in.
+    level: usize,
+}
+
 #[derive(Default)]
 struct Reading {
     found: Vec<String>,
@@ -142,96 +154,102 @@ impl Reading {
             return;
         }
         let before = self.pipes.remove(&depth).filter(|_| command.piped).unwrap_or_default();
-        let mut within = vec![(command.words.as_slice(), 0)];
         let text = output(&command.words).map(Rc::from).or_else(|| before.text.clone());
-        let mut after = Pipe { text, fetches: before.fetches, decodes: before.decodes };
+        let mut after = Pipe { text, ..before.clone() };
+        let mut within = vec![(command.words.as_slice(), 0)];
         while let Some((words, level)) = within.pop() {
             if level > WITHIN_MAX {
                 self.add(UNKNOWN);
                 continue;
             }
-            self.words(words, level, &mut within, command, &before, &mut after);
+            self.hidden(words);
+            let mut rest = words;
+            while let Some((first, arguments)) = rest.split_first() {
+                rest = self.step(first, arguments, Around { command, before: &before, level }, &mut within, &mut after);
+            }
         }
         self.pipes.insert(depth, after);
     }
 
-    /// Follows one command and what it runs.
-    fn words<'w>(
+    /// Reads the first word of a command; returns the words of the command that it runs in turn.
+    fn step<'w>(
         &mut self,
-        mut words: &'w [Word],
-        level: usize,
+        first: &'w Word,
+        arguments: &'w [Word],
+        around: Around<'_>,
         within: &mut Vec<(&'w [Word], usize)>,
-        command: &Command,
-        before: &Pipe,
         after: &mut Pipe,
-    ) {
-        self.hidden(words);
-        while let Some((first, arguments)) = words.split_first() {
-            if let Some((name, value)) = assignment(&first.text) {
-                if COMMAND_VARIABLES.contains(&name) {
-                    self.later(value, false);
-                }
-                words = arguments;
-                continue;
+    ) -> &'w [Word] {
+        if let Some((name, value)) = assignment(&first.text) {
+            if COMMAND_VARIABLES.contains(&name) {
+                self.later(value, false);
             }
-            let name = self.name(first);
-            if first.empty.as_ref().is_some_and(String::is_empty) {
-                // It may be nothing, and the next word the command.
-                words = arguments;
-                continue;
-            }
-            pairs(name, arguments, &mut |pair| self.add(pair));
-            after.fetches |= super::shell_expand::FETCHING.contains(&name);
-            after.decodes |= DECODING.contains(&name);
-            if RUN_TEXT.contains(&name) && arguments.iter().take(NEAR).any(is_text_option) {
-                let text = arguments.iter().skip_while(|word| !is_text_option(word)).nth(1);
-                return text.map_or((), |word| self.later(&word.text, false));
-            }
-            if let Some(wrapper) = find_wrapper(name) {
-                if name == "command" && arguments.first().is_some_and(|word| word.text.to_ascii_lowercase() == "-v") {
-                    return;
-                }
-                if self.split_string(name, arguments) {
-                    return;
-                }
-                let rest = arguments.get(wrapper.command(arguments)..).unwrap_or_default();
-                if wrapper.shell {
-                    return self.joined(rest);
-                }
-                words = rest;
-                continue;
-            }
-            if let Some(at) = paired(name, arguments) {
-                words = arguments.get(at..).unwrap_or_default();
-                continue;
-            }
-            match name {
-                "find" | "fd" => found_files(arguments, level, within),
-                "kubectl" | "oc" | "docker" | "podman" => {
-                    within.push((inside(arguments), level + 1));
-                }
-                _ => self.runs(name, arguments, command, before),
-            }
-            return;
+            return arguments;
         }
+        let names = self.names(first);
+        if first.fetched {
+            self.add(FETCHED);
+        }
+        if first.empty.as_ref().is_some_and(String::is_empty) {
+            // It may be nothing, and the next word the command.
+            return arguments;
+        }
+        for name in &names {
+            pairs(name, arguments, &mut |pair| self.add(pair));
+        }
+        let runs =
+            |name: &&str| find_wrapper(name).is_some() || SHELLS.contains(name) || matches!(*name, "eval" | "find");
+        let name = names.iter().copied().find(runs).or_else(|| names.last().copied()).unwrap_or_default();
+        after.fetches |= names.iter().any(|name| FETCHING.contains(name));
+        after.decodes |= names.iter().any(|name| DECODING.contains(name));
+        if let Some(rest) = self.wrapped(name, arguments) {
+            return rest;
+        }
+        match name {
+            "find" | "fd" => found_files(arguments, around.level, within),
+            "kubectl" | "oc" | "docker" | "podman" => within.push((inside(arguments), around.level + 1)),
+            _ => self.runs(name, arguments, around),
+        }
+        &[]
     }
 
-    /// Adds the name of a command and what it may stand for; returns the likeliest.
-    fn name<'w>(&mut self, word: &'w Word) -> &'w str {
+    /// The words of the command that another runs, none where it runs a text; `None` where it runs none.
+    fn wrapped<'w>(&mut self, name: &str, arguments: &'w [Word]) -> Option<&'w [Word]> {
+        if RUN_TEXT.contains(&name) && arguments.iter().take(NEAR).any(is_text_option) {
+            if let Some(text) = arguments.iter().skip_while(|word| !is_text_option(word)).nth(1) {
+                self.later(&text.text, false);
+            }
+            return Some(&[]);
+        }
+        if let Some(at) = paired(name, arguments) {
+            return arguments.get(at..);
+        }
+        let wrapper = find_wrapper(name)?;
+        let asks = name == "command" && arguments.first().is_some_and(|word| word.text.eq_ignore_ascii_case("-v"));
+        if asks || self.split_string(name, arguments) {
+            return Some(&[]);
+        }
+        let rest = arguments.get(wrapper.command(arguments)..)?;
+        if wrapper.shell {
+            self.joined(rest);
+            return Some(&[]);
+        }
+        Some(rest)
+    }
+
+    /// Adds the names that a command's word may stand for and returns them.
+    fn names<'w>(&mut self, word: &'w Word) -> Vec<&'w str> {
         let shown = base(&word.text);
-        let name = word.empty.as_deref().map(base).filter(|empty| !empty.is_empty());
-        self.add(if shown == "[" { "test" } else { shown });
-        if let Some(name) = name {
+        let mut names = vec![if shown == "[" { "test" } else { shown }];
+        names.extend(word.empty.as_deref().map(base));
+        names.extend(word.others.iter().map(|other| base(other)));
+        if word.glob && shown.len() > 1 {
+            names.extend(expanded(shown));
+        }
+        for name in &names {
             self.add(name);
         }
-        for other in &word.others {
-            self.add(base(other));
-        }
-        let matching = if word.glob && shown.len() > 1 { expanded(shown) } else { Vec::new() };
-        for command in &matching {
-            self.add(command);
-        }
-        matching.first().copied().or(name).unwrap_or(shown)
+        names
     }
 
     /// Reads commands in arguments such as `-o ProxyCommand=…`.
@@ -268,8 +286,8 @@ impl Reading {
     }
 
     /// Follows a command that runs a text.
-    fn runs(&mut self, name: &str, arguments: &[Word], command: &Command, before: &Pipe) {
-        let fetched = arguments.iter().any(|word| word.fetched);
+    fn runs(&mut self, name: &str, arguments: &[Word], around: Around<'_>) {
+        let shell = SHELLS.contains(&name);
         match name {
             "eval" => self.joined(arguments),
             "trap" => arguments.first().map_or((), |first| self.later(&first.text, false)),
@@ -279,27 +297,21 @@ impl Reading {
                 }
             }
             "." | "source" => {}
-            name if SHELLS.contains(&name) => self.shell(arguments, command, before),
-            name if INTERPRETERS.contains(&name) => {
-                let piped =
-                    arguments.iter().all(|word| word.text.starts_with('-') && word.text != "-c" && word.text != "-e");
-                return self.piped(before, fetched, piped);
-            }
+            _ if shell => self.shell(arguments, around),
+            _ if INTERPRETERS.contains(&name) => {}
             _ => return,
         }
-        self.piped(before, fetched, name != "eval" && SHELLS.contains(&name));
-    }
-
-    fn piped(&mut self, before: &Pipe, fetched: bool, reads: bool) {
-        if fetched || (reads && before.fetches) {
-            self.add("curl | sh");
-        } else if reads && before.decodes {
+        let option = |word: &Word| word.text.starts_with('-') && !matches!(word.text.as_str(), "-c" | "-e");
+        let reads = shell || (INTERPRETERS.contains(&name) && arguments.iter().all(option));
+        if arguments.iter().any(|word| word.fetched) || (reads && around.before.fetches) {
+            self.add(FETCHED);
+        } else if reads && around.before.decodes {
             self.add("base64 | sh");
         }
     }
 
     /// Follows a shell: the text behind `-c`, or what it reads.
-    fn shell(&mut self, arguments: &[Word], command: &Command, before: &Pipe) {
+    fn shell(&mut self, arguments: &[Word], around: Around<'_>) {
         let (mut at, mut text) = (0, false);
         while let Some(option) = arguments.get(at).map(|word| word.text.as_str()) {
             let Some(cluster) = option.strip_prefix(['-', '+']) else { break };
@@ -317,7 +329,7 @@ impl Reading {
         if text {
             return arguments.get(at).map_or((), |word| self.later(&word.text, false));
         }
-        for input in command.input.iter().map(String::as_str).chain(before.text.as_deref()) {
+        for input in around.command.input.iter().map(String::as_str).chain(around.before.text.as_deref()) {
             self.later(input, false);
         }
     }
@@ -397,6 +409,7 @@ mod tests {
             ("while read x; do rm $x; done < list", "read, rm"),
             ("for f in a b; do cat $f; done", "cat"),
             ("for c in ls rm; do $c x; done", "ls, rm"),
+            ("for c in ls rm; do $c -rf x; done", "ls, rm, rm -rf"),
             ("case $x in a|b) rm x;; *) id;; esac; ls", "rm, id, ls"),
             ("case x in\n  (a) rm x\n  ;;\nesac", "rm"),
             ("f() { rm x; }; f", "rm, f"),
@@ -561,6 +574,7 @@ mod tests {
             ("eval \"$(wget -O- x)\"", "wget, eval, curl | sh, $()"),
             ("source <(curl x)", "curl, source, curl | sh"),
             ("echo cm0= | base64 -d | sh", "echo, base64, sh, base64 | sh"),
+            ("$(curl x)", "curl, $(), curl | sh"),
             ("curl x > y; sh z", "curl, sh"),
             ("terraform destroy", "terraform, terraform destroy"),
             ("kubectl -n x delete pod y", "kubectl, kubectl delete"),

@@ -57,17 +57,18 @@ impl Variables {
     /// Sets what a command sets; true where it does nothing else.
     pub(super) fn assign(&mut self, words: &[Word]) -> bool {
         let declares = words.first().is_some_and(|word| DECLARING.contains(&word.text.as_str()));
-        let mut all = !words.is_empty();
+        let mut all = !words.is_empty() && !declares;
         for word in words.iter().skip(usize::from(declares)) {
-            let Some((name, value)) = assignment(&word.text) else {
-                all = false;
-                if declares { continue } else { break }
-            };
-            if word.empty.is_none() {
-                self.set(name, vec![value.to_owned()]);
+            match assignment(&word.text) {
+                Some((name, value)) if word.empty.is_none() => self.set(name, vec![value.to_owned()]),
+                Some(_) => {}
+                None => all = false,
+            }
+            if !all && !declares {
+                break;
             }
         }
-        all && !declares
+        all
     }
 }
 

@@ -24,32 +24,34 @@ const fn shell(name: &'static str, letters: &'static str, long: &'static str, op
     Wrapper { name, letters, long, operands, shell: true }
 }
 
+/// The commands that run others, by their names.
 #[rustfmt::skip]
-const WRAPPERS: [Wrapper; 62] = [
-    wrapper("ambient", "", "", 0), wrapper("arch", "", "", 0), wrapper("builtin", "", "", 0), wrapper("busybox", "", "", 0),
-    wrapper("bunx", "", "", 0), wrapper("caffeinate", "tw", "", 0), wrapper("chroot", "", "userspec groups", 1),
+const WRAPPERS: [Wrapper; 59] = [
+    wrapper("arch", "", "", 0), wrapper("builtin", "", "", 0), wrapper("bunx", "", "", 0),
+    wrapper("busybox", "", "", 0), wrapper("caffeinate", "tw", "", 0), wrapper("chroot", "", "userspec groups", 1),
     wrapper("chrt", "DPT", "", 1), wrapper("command", "", "", 0), wrapper("cpulimit", "lpe", "", 0),
     wrapper("dbus-run-session", "", "", 0), wrapper("doas", "aCu", "", 0), wrapper("eatmydata", "", "", 0),
-    wrapper("env", "CSu", "chdir split-string unset", 0), wrapper("exec", "a", "", 0), wrapper("fakeroot", "bls", "", 0),
-    wrapper("firejail", "", "", 0), wrapper("flock", "Ew", "timeout wait", 1), wrapper("gosu", "", "", 1),
-    wrapper("ionice", "cnPpu", "class classdata pid", 0), wrapper("linux32", "", "", 0), wrapper("linux64", "", "", 0),
-    wrapper("ltrace", "aeFlnopsuxX", "", 0), wrapper("nice", "n", "adjustment", 0), wrapper("nocache", "", "", 0),
-    wrapper("nohup", "", "", 0), wrapper("noglob", "", "", 0), wrapper("npx", "cp", "package call", 0),
-    wrapper("nsenter", "GSt", "setgid setuid target", 0), shell("parallel", "IjNnL", "jobs max-args", 0),
-    wrapper("pkexec", "", "user", 0), wrapper("pnpx", "", "", 0), wrapper("prlimit", "p", "pid", 0),
-    wrapper("proxychains", "f", "", 0), wrapper("proxychains4", "f", "", 0), wrapper("rlwrap", "", "", 0),
-    wrapper("runuser", "gGu", "group supp-group user", 0), wrapper("setarch", "", "", 1), wrapper("setpriv", "", "", 0),
-    wrapper("setsid", "", "", 0), wrapper("setuidgid", "", "", 1), shell("ssh", "BbcDEeFIiJLlmOopPQRSWw", "", 1),
-    wrapper("sshpass", "dfPp", "", 0), wrapper("stdbuf", "eio", "error input output", 0),
-    wrapper("strace", "abEeIkOoPpSsUuX", "", 0), wrapper("su-exec", "", "", 1),
+    wrapper("env", "CSu", "chdir split-string unset", 0), wrapper("exec", "a", "", 0),
+    wrapper("fakeroot", "bls", "", 0), wrapper("firejail", "", "", 0), wrapper("flock", "Ew", "timeout wait", 1),
+    wrapper("gosu", "", "", 1), wrapper("ionice", "cnPpu", "class classdata pid", 0), wrapper("linux32", "", "", 0),
+    wrapper("linux64", "", "", 0), wrapper("ltrace", "aeFlnopsuxX", "", 0), wrapper("nice", "n", "adjustment", 0),
+    wrapper("nocache", "", "", 0), wrapper("noglob", "", "", 0), wrapper("nohup", "", "", 0),
+    wrapper("npx", "cp", "package call", 0), wrapper("nsenter", "GSt", "setgid setuid target", 0),
+    shell("parallel", "IjNnL", "jobs max-args", 0), wrapper("pkexec", "", "user", 0), wrapper("pnpx", "", "", 0),
+    wrapper("prlimit", "p", "pid", 0), wrapper("proxychains", "f", "", 0), wrapper("proxychains4", "f", "", 0),
+    wrapper("rlwrap", "", "", 0), wrapper("runuser", "gGu", "group supp-group user", 0), wrapper("setarch", "", "", 1),
+    wrapper("setpriv", "", "", 0), wrapper("setsid", "", "", 0), wrapper("setuidgid", "", "", 1),
+    shell("ssh", "BbcDEeFIiJLlmOopPQRSWw", "", 1), wrapper("sshpass", "dfPp", "", 0),
+    wrapper("stdbuf", "eio", "error input output", 0), wrapper("strace", "abEeIkOoPpSsUuX", "", 0),
+    wrapper("su-exec", "", "", 1),
     wrapper("sudo", "aCcDghpRrTtUu", "chdir chroot close-from group host other-user prompt role type user", 0),
     wrapper("systemd-run", "EHMpu", "description gid host machine property setenv slice uid unit", 0),
-    wrapper("taskset", "", "", 1), wrapper("then", "", "", 0), wrapper("time", "fo", "format output", 0),
+    wrapper("taskset", "", "", 1), wrapper("time", "fo", "format output", 0),
     wrapper("timeout", "ks", "kill-after signal", 1), wrapper("torify", "", "", 0), wrapper("torsocks", "", "", 0),
     wrapper("toybox", "", "", 0), wrapper("unbuffer", "", "", 0), wrapper("unshare", "GRSw", "root wd", 0),
     wrapper("uvx", "", "from python with", 0), shell("watch", "n", "interval", 0),
     wrapper("xargs", "adEILnPRSs", "arg-file delimiter max-args max-chars max-procs process-slot-var", 0),
-    wrapper("xvfb-run", "efnps", "", 0), wrapper("zsh-defer", "", "", 0),
+    wrapper("xvfb-run", "efnps", "", 0),
 ];
 
 /// Two words that run the command behind them, and the letters of their options that have a value, and the words
@@ -70,7 +72,8 @@ const PAIRED_WRAPPERS: [(&str, &str, &str, usize); 11] = [
 
 /// The command that runs others, if it is one.
 pub(super) fn find_wrapper(name: &str) -> Option<&'static Wrapper> {
-    WRAPPERS.iter().find(|wrapper| wrapper.name == name)
+    let at = WRAPPERS.binary_search_by_key(&name, |wrapper| wrapper.name).ok()?;
+    WRAPPERS.get(at)
 }
 
 impl Wrapper {
@@ -238,9 +241,9 @@ fn has_option(words: &[Word], letters: &str, long: &str) -> bool {
         let text = word.text.as_str();
         match text.strip_prefix("--") {
             Some(name) => is_long(name),
-            None => text
-                .strip_prefix('-')
-                .is_some_and(|cluster| cluster.contains(|char| letters.contains(char)) || is_long(cluster)),
+            None => text.strip_prefix('-').is_some_and(|cluster| {
+                cluster.contains(|char| letters.contains(char)) || (cluster.len() > 3 && is_long(cluster))
+            }),
         }
     })
 }
@@ -292,6 +295,11 @@ fn in_set(set: &[u8], byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_commands_are_sorted() {
+        assert!(WRAPPERS.is_sorted_by(|a, b| a.name < b.name));
+    }
 
     #[test]
     fn wildcards_stand_for_commands() {
