@@ -11,19 +11,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{DEFINITION_IDLE, DEFINITION_KEYS_MAX, DEFINITIONS_KNOWN};
 use crate::time::{Millis, Span};
 use crate::window::{Keyed, Saved};
 
 /// Steps of expiry for each observation: more than one, so that the map shrinks faster than it grows.
 const EXPIRE_STEPS: usize = 4;
-
-// → limits.rs
-/// Distinct definitions of one tool that are remembered, the current one among them.
-const DEFINITIONS_KNOWN: usize = 4;
-/// Tools of which one shard remembers the definitions.
-const DEFINITION_KEYS_MAX: usize = 1_000_000;
-/// A tool whose definition was not seen for this long, in event time, is forgotten.
-const DEFINITION_IDLE: Span = Span::seconds(30 * 86_400);
 
 /// A definition that took the place of another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::limits::WINDOW_KEYS_MAX;
 use crate::time::{Millis, Span};
 use crate::window::{Keyed, Saved};
 
-// → limits.rs
+//
 /// Half-lives after which a point of the risk score is gone.
 const SCORE_HALF_LIVES_MAX: i64 = 10;
 

@@ -78,7 +78,9 @@ impl Engine {
         let (at, mark) = (context.ts, context.origin.offset);
         for text in texts {
             let prints = self.printer.source(text);
-            let mut values = if check.tool_name { prints.value_hashes_with_hosts() } else { prints.value_hashes() };
+            // What an attacker names is the evidence; whom a record names is no secret of it.
+            let with_hosts = learnt != Learnt::Source;
+            let mut values = if with_hosts { prints.value_hashes_with_hosts() } else { prints.value_hashes() };
             if learnt != Learnt::Attacked && check.sink.outside.is_some() {
                 values.extend(named_in(text).iter().map(|name| goal(name)));
             }
@@ -113,7 +115,8 @@ impl Engine {
         let mut found: Option<(Flow, &Sent, SinkPrints)> = None;
         for one in sent.iter().filter(|one| in_fields(&check.sink.fields, &one.path)) {
             let prints = self.printer.sink(&one.text);
-            let values = if check.tool_name { prints.value_hashes_with_hosts() } else { prints.value_hashes() };
+            let with_hosts = !check.source.finding.is_empty();
+            let values = if with_hosts { prints.value_hashes_with_hosts() } else { prints.value_hashes() };
             let Some(flow) = self.sink_one((n, key), context, (&prints, &values), (&[], &goals)) else { continue };
             if found.is_none() {
                 found = Some((flow, one, prints));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{Millis, Span};
 
-// → limits.rs
+//
 /// Different values of one window that are kept before they become a sample.
 pub(super) const DISTINCT_VALUES_MAX: usize = 1_024;
 

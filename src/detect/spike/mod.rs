@@ -60,14 +60,12 @@ use params::{Shape, Tuning};
 use usual::Usual;
 use watch::{Judged, Watch};
 
+use crate::limits::BASELINE_KEYS_MAX;
 use crate::time::{Millis, Span};
 use crate::window::{Keyed, Saved};
 
 /// Steps of expiry for each observation: more than one, so that the maps shrink faster than they grow.
 const EXPIRE_STEPS: usize = 4;
-// → limits.rs
-/// Keys, and groups of them, whose baseline one spike rule keeps in one shard.
-const BASELINE_KEYS_MAX: usize = 200_000;
 
 /// A value far above the usual; once an episode.
 #[derive(Clone, Copy, Debug, PartialEq)]

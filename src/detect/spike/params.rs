@@ -4,7 +4,7 @@ use super::decay::Decays;
 use super::exact::ln;
 use crate::time::{Millis, Span};
 
-// → limits.rs
+//
 /// Half-lives without an event after which a baseline is forgotten.
 pub(super) const BASELINE_IDLE_HALF_LIVES: i64 = 4;
 

@@ -12,7 +12,7 @@ use super::address::{self, v4_readings, v4_text, v6, v6_text};
 use super::punycode;
 use super::reading::percent_undone;
 
-/// How often percent signs are undone in a host. → limits.rs
+/// How often percent signs are undone in a host.
 const PERCENT_DEPTH_MAX: usize = 2;
 
 /// So many names are looked through for the same name again.

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::reading::{Reading, percent_undone};
 
-/// How often percent signs are undone in a path. → limits.rs
+/// How often percent signs are undone in a path.
 const PERCENT_DEPTH_MAX: usize = 2;
 
 /// What stands for the home directory.

@@ -1,6 +1,6 @@
 //! Labels of host names that are written as `xn--…`, read as the letters they stand for.
 
-/// Longest label that a name server knows, in bytes. → limits.rs
+/// Longest label that a name server knows, in bytes.
 const LABEL_BYTES_MAX: usize = 63;
 
 const BASE: u32 = 36;

@@ -28,7 +28,7 @@ const NAMED: [(&str, char); 18] = [
     ("equals", '='),
 ];
 
-/// Longest named or numbered reference, in bytes. → limits.rs
+/// Longest named or numbered reference, in bytes.
 const REFERENCE_BYTES_MAX: usize = 12;
 
 /// One reading of a text.

@@ -13,10 +13,10 @@ use super::hostname::{is_address, names};
 use super::reading::Reading;
 use super::suffixes::{Ending, ending};
 
-/// Longest quoted name before an `@`, and longest comment around it, in bytes. → limits.rs
+/// Longest quoted name before an `@`, and longest comment around it, in bytes.
 const QUOTED_BYTES_MAX: usize = 256;
 
-/// Longest address in brackets, in bytes. → limits.rs
+/// Longest address in brackets, in bytes.
 const BRACKETED_BYTES_MAX: usize = 64;
 
 /// Names of fields and parameters that an address follows behind `=`.

@@ -11,13 +11,13 @@ use super::shell_expand::{FETCHING, SHELLS, Variables, assignment, base, output}
 use super::shell_pairs::{expanded, find_wrapper, paired, pairs};
 use super::shell_words::{Command, Word, parse};
 
-/// How deep texts are read that commands run. → limits.rs
+/// How deep texts are read that commands run.
 const NESTING_MAX: usize = 8;
 
-/// Most bytes that are read of such texts, as a multiple of the text's length. → limits.rs
+/// Most bytes that are read of such texts, as a multiple of the text's length.
 const GROWTH_MAX: usize = 16;
 
-/// How many commands within commands are followed, as in `find -exec find -exec`. → limits.rs
+/// How many commands within commands are followed, as in `find -exec find -exec`.
 const WITHIN_MAX: usize = 32;
 
 /// Stands for a command that only the shell knows.
@@ -32,7 +32,7 @@ const INTERPRETERS: [&str; 9] = ["bun", "deno", "node", "perl", "php", "python",
 /// Programs that run the text behind `-c`.
 const RUN_TEXT: [&str; 5] = ["flock", "runuser", "script", "sg", "su"];
 
-/// How far behind such a program its `-c` is looked for, in words. → limits.rs
+/// How far behind such a program its `-c` is looked for, in words.
 const NEAR: usize = 16;
 
 /// Programs that undo an encoding.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::shell_words::{Command, Word};
 
-/// Most variables that are known at once, and the longest value that is filled in, in bytes. → limits.rs
+/// Most variables that are known at once, and the longest value that is filled in, in bytes.
 const VARIABLES_MAX: usize = 64;
 const VALUE_BYTES_MAX: usize = 1_024;
 
-/// Most values of a loop's variable. → limits.rs
+/// Most values of a loop's variable.
 const LOOP_VALUES_MAX: usize = 64;
 
-/// Most bytes that all variables of one text are filled in with. → limits.rs
+/// Most bytes that all variables of one text are filled in with.
 const FILLED_BYTES_MAX: usize = 1 << 20;
 
 /// Commands that set variables by their arguments.

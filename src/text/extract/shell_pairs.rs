@@ -256,7 +256,7 @@ const NOTABLE: [&str; 40] = [
     "scp", "sh", "shred", "shutdown", "ssh", "su", "sudo", "tail", "tee", "wget", "zsh",
 ];
 
-/// Longest name with wildcards that is compared. → limits.rs
+/// Longest name with wildcards that is compared.
 const PATTERN_BYTES_MAX: usize = 64;
 
 /// The notable commands that a name with wildcards may stand for.

@@ -7,10 +7,10 @@
 use super::shell_expand::{self as expand, Variables};
 
 /// Deepest nesting of substitutions and groups; deeper ones are read as if they stood beside each other.
-/// → limits.rs
+///
 const FRAMES_MAX: usize = 256;
 
-/// Most words that braces make of one, and the bytes that they may have together. → limits.rs
+/// Most words that braces make of one, and the bytes that they may have together.
 const BRACE_WORDS_MAX: usize = 64;
 const BRACE_BYTES_MAX: usize = 4_096;
 

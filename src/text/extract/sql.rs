@@ -12,13 +12,13 @@ use super::sql_shapes as shapes;
 use super::sql_tokens::{DIALECTS, Kind, Token, is_ambiguous, tokens};
 use super::sql_words::{EXPLAIN_WORDS, EXPLAINED, OPENERS, STARTERS, WAITING};
 
-/// How deep statements in strings are looked for. → limits.rs
+/// How deep statements in strings are looked for.
 const NESTING_MAX: usize = 4;
 
-/// Most bytes that are read of strings that are run, as a multiple of the text's length. → limits.rs
+/// Most bytes that are read of strings that are run, as a multiple of the text's length.
 const GROWTH_MAX: usize = 32;
 
-/// How far behind a verb the strings are that it runs, in tokens. → limits.rs
+/// How far behind a verb the strings are that it runs, in tokens.
 const STRING_TOKENS_MAX: usize = 32;
 
 /// The shape that a verb needs behind it.

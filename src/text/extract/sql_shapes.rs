@@ -11,7 +11,7 @@ use super::sql_words::{
     RESERVED, RIGHTS, ROW_WORDS, SENTENCE, SHOWN, SHOWN_OF, TRUNCATE_WORDS, VALUES,
 };
 
-/// How many tokens behind a verb are looked at one by one. → limits.rs
+/// How many tokens behind a verb are looked at one by one.
 const SHAPE_TOKENS_MAX: usize = 64;
 
 pub(super) fn select(after: After<'_, '_>) -> bool {

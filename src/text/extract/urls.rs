@@ -13,16 +13,16 @@ use super::hostname::names;
 use super::hosts::{Found, Host};
 use super::reading::Reading;
 
-/// Longest scheme, in bytes. → limits.rs
+/// Longest scheme, in bytes.
 const SCHEME_BYTES_MAX: usize = 32;
 
-/// Longest substitution such as `$(…)` that an authority goes on behind, in bytes. → limits.rs
+/// Longest substitution such as `$(…)` that an authority goes on behind, in bytes.
 const SUBSTITUTION_BYTES_MAX: usize = 512;
 
-/// Longest address in brackets, in bytes. → limits.rs
+/// Longest address in brackets, in bytes.
 const BRACKETED_BYTES_MAX: usize = 64;
 
-/// Most signs between the end of an authority and an `@` that begins another host. → limits.rs
+/// Most signs between the end of an authority and an `@` that begins another host.
 const SIGNS_MAX: usize = 8;
 
 /// Schemes that need no slashes.
