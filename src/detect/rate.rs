@@ -111,11 +111,6 @@ impl RateDetector {
         self.span
     }
 
-    /// Brings a key's window near; see [`Keyed::warm`].
-    pub fn warm(&self, key: u128) {
-        self.windows.warm(key);
-    }
-
     /// Counts one event, whose key has a limit of its own or the detector's. Says so when that makes
     /// the window cross it. A limit on something else than the detector measures does not hold.
     pub fn observe(

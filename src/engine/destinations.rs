@@ -144,7 +144,7 @@ fn text_below<'l>(root: &str, path: &'l str, value: &'l LeafValue<'_>) -> Option
 }
 
 /// The last part of a path that is no number, lower case, letters only.
-fn last_name(path: &str) -> String {
+pub(super) fn last_name(path: &str) -> String {
     let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
     let name = path.rsplit('.').find(|part| !is_number(part)).unwrap_or_default();
     name.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect()

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::destinations::last_name;
 use super::groups::Group;
 use super::masks;
 use super::memory::Detector;
@@ -13,7 +14,7 @@ use super::sequences::matches;
 use super::texts::in_fields;
 use super::{Context, Engine, HashKey};
 use crate::detect::{Flow, SinkHashes, SourceHashes};
-use crate::event::{LeafValue, Leaves};
+use crate::event::{Kind, LeafValue, Leaves};
 use crate::finding::{Action, Evidence, Finding};
 use crate::limits::{DESTINATIONS_MAX, EXCERPT_CHARS_MAX};
 use crate::rules::{FlowCheck, Glob, Rule, text_of};
@@ -45,10 +46,12 @@ impl Engine {
         let is_known = check.known.as_ref().is_some_and(|known| matches(known, context, findings));
         let is_sink = matches(&check.sink, context, findings);
         let is_source = matches(&check.source, context, findings);
-        if !is_known && !is_sink && !is_source {
+        let contacts = contacts(check, context, leaves, findings, is_source);
+        if !is_known && !is_sink && !is_source && contacts.is_empty() {
             return;
         }
         for group in Group::counted(&check.group_by, context, leaves) {
+            self.learn_contacts((n, rule, check), &group, context, &contacts);
             if is_sink {
                 self.check_sink((n, rule, check), &group, context, leaves, sent, findings);
             }
@@ -62,6 +65,23 @@ impl Engine {
                 let learnt = if is_attacked(findings) { Learnt::Attacked } else { Learnt::Source };
                 self.learn((n, rule, check), &group, context, &texts, learnt);
             }
+        }
+    }
+
+    /// Remembers whom a record is about: what goes there is no leak.
+    fn learn_contacts(
+        &mut self,
+        (n, rule, check): (usize, &Rule, &FlowCheck),
+        group: &Group,
+        context: &Context<'_>,
+        contacts: &[u64],
+    ) {
+        if contacts.is_empty() {
+            return;
+        }
+        let (key, _) = self.key_and_owner(rule, &check.group_by, group, context);
+        if let Some(Detector::Flow(flows)) = self.memory.get_mut(n) {
+            flows.known(key, context.ts, SourceHashes { values: contacts, ..SourceHashes::default() });
         }
     }
 
@@ -239,6 +259,37 @@ enum Learnt {
 /// Whether a rule about injections has found something in an event.
 fn is_attacked(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.action >= Action::Flag && finding.tags.iter().any(|tag| tag == INJECTION_TAG))
+}
+
+/// Whom a record is about: the addresses that stand alone in fields named after mail, in what a source returned or in
+/// what it was asked for. Addresses in running text are not among them, since anyone may have written that.
+fn contacts(
+    check: &FlowCheck,
+    context: &Context<'_>,
+    leaves: &Leaves<'_>,
+    findings: &[Finding],
+    is_source: bool,
+) -> Vec<u64> {
+    let event = context.event;
+    let is_asked = event.kind == Kind::ToolCall && check.source.when.names_tool(event, context.hints);
+    if check.sink.outside.is_none() || !(is_source || is_asked) || is_attacked(findings) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut take = |path: &str, text: &str| {
+        let text = text.trim();
+        let is_alone = last_name(path).contains("mail")
+            && extract::recipients(text).iter().any(|one| one.range == (0..text.len()));
+        found.extend(is_alone.then(|| goal(text)));
+    };
+    for leaf in leaves.iter() {
+        let LeafValue::Text(text) = leaf.value else { continue };
+        take(leaf.path, text);
+        let inner = Leaves::of_json(leaf.path, text);
+        let inner = inner.iter().flat_map(|inner| inner.iter());
+        inner.for_each(|one| take(one.path, &text_of(one.value)));
+    }
+    found
 }
 
 /// Everyone outside whom an event goes to.

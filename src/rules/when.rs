@@ -95,6 +95,13 @@ impl When {
             && self.passes_rarely_asked(event)
     }
 
+    /// Whether the event's tool is one that the rule looks at by its name, whatever kind of event it is.
+    #[must_use]
+    pub fn names_tool(&self, event: &Event<'_>, hints: Hints) -> bool {
+        let tool = event.tool.as_ref().map(|tool| tool.name.as_ref());
+        !(self.tools.is_empty() && self.hints == Hints::default()) && self.passes_tool(tool, hints)
+    }
+
     /// Whether the rule looks at this tenant's events.
     #[must_use]
     pub fn passes_tenant(&self, tenant: &str) -> bool {

@@ -97,13 +97,6 @@ impl<V> Keyed<V> {
         slot.value.get_or_insert_with(make)
     }
 
-    /// Brings a key's state near, for a [`Self::touch`] that follows soon. Changes nothing; when there are
-    /// more keys than the caches hold, several of these wait for memory together instead of one by one.
-    pub fn warm(&self, key: u128) {
-        let slot = self.find(key).and_then(|place| self.slots.get(place as usize));
-        std::hint::black_box(slot.map(|slot| (slot.last_seen, slot.value.is_some())));
-    }
-
     /// Forgets keys that have been idle; looks at most at `steps` of those that are due.
     pub fn expire(&mut self, now: Millis, steps: usize) {
         for _ in 0..steps {
@@ -360,7 +353,6 @@ mod tests {
                 let values: Vec<u64> = naive.keys.iter().map(|known| known.3).collect();
                 prop_assert_eq!(map.values().copied().collect::<Vec<_>>(), values);
                 prop_assert_eq!((map.len(), map.evicted()), (naive.keys.len(), naive.evicted));
-                map.warm(key);
                 for key in 0..20 {
                     let known = naive.keys.iter().find(|known| known.0 == key);
                     prop_assert_eq!(map.get(key), known.map(|known| &known.3));

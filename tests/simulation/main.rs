@@ -18,7 +18,7 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use haltline::engine::{Effect, Engine, HashKey, Settings};
+use haltline::engine::{Effect, Engine, HashKey, Settings, SnapshotError};
 use haltline::event::{LeafValue, Leaves, parse};
 use haltline::finding::Finding;
 use haltline::ids::ShardId;
@@ -202,4 +202,34 @@ fn the_traffic_meets_every_rule() {
     let missed: Vec<&str> =
         rules::OF_SESSIONS.iter().copied().chain(["agent", "spike", "token"]).filter(|id| !met.contains(*id)).collect();
     assert!(missed.is_empty(), "no seed meets {missed:?}");
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_or_somebody_elses_is_refused() {
+    let story = Story::of(1);
+    let bytes = World::new(&story, 1, &[]).run(|_| false).engine().snapshot().expect("can be written");
+    let shard = |partition| ShardId { topic: "t".into(), partition };
+    let settings = |key| Settings { shadow: false, hash_key: HashKey([key; 16]) };
+    let restore =
+        |shard, key, bytes: &[u8]| Engine::restore(shard, rules::program(&[]), settings(key), bytes).map(drop);
+    assert_eq!(restore(shard(0), 1, &bytes), Ok(()));
+    let mut flipped = bytes.clone();
+    let last = flipped.len() - 1;
+    flipped[last] ^= 1;
+    let mut newer = bytes.clone();
+    newer[8] = 9;
+    let format = |what: &str| SnapshotError::Format(what.to_owned());
+    let name = |n| format!("t:{n}");
+    let rows = [
+        (restore(shard(0), 1, &flipped), SnapshotError::Damaged),
+        (restore(shard(0), 1, &bytes[..last]), SnapshotError::Damaged),
+        (restore(shard(0), 1, &bytes[..20]), format("a beginning only")),
+        (restore(shard(0), 1, b"{}"), format("something else")),
+        (restore(shard(0), 1, &newer), format("version 9")),
+        (restore(shard(3), 1, &bytes), SnapshotError::Shard { expected: name(3), actual: name(0) }),
+        (restore(shard(0), 2, &bytes), SnapshotError::Key),
+    ];
+    for (got, want) in rows {
+        assert_eq!(got, Err(want));
+    }
 }

@@ -522,7 +522,7 @@ mod tests {
         assert_eq!(session.sends("W2378156").map(|flow| flow.source_mark), Some(1), "the last moment");
         assert_eq!(session.sends("john.smithers@mail.example"), None);
         assert!(!session.detector.has_sources(1, session.at));
-        session.detector.expire(session.at + HOUR, 10);
+        session.detector.expire(session.at + HOUR + HOUR, 10);
         assert_eq!(session.detector.keys(), 0);
     }
 
