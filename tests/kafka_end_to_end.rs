@@ -338,3 +338,28 @@ fn two_replicas_share_the_partitions_and_both_know_every_halt() {
     let told: BTreeSet<String> = receiver.received().iter().map(|received| received.id.clone()).collect();
     assert_eq!(told.len(), sessions.len() + 1);
 }
+
+#[test]
+fn a_topic_is_replayed_the_same_each_time() {
+    let Some(kafka) = Kafka::get() else { return };
+    let deployment = Deployment::new(kafka, "");
+    let mut events = benign("honest");
+    events.extend(refunds("refunds", 0, 6));
+    events.extend(cross_tenant("crm"));
+    deployment.produce(&events);
+    let config = deployment.settings.path().display().to_string();
+    let replay = |more: &[&str]| {
+        let args = [&["replay", "--json", "--config", &config, "--topic", &deployment.topic], more].concat();
+        let output = command(&args).output().expect("the program starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let first = replay(&[]);
+    assert_eq!(first, replay(&[]));
+    let summary: Value = serde_json::from_str(first.lines().last().expect("a summary")).expect("JSON");
+    assert_eq!((&summary["events"], &summary["dead_letters"]), (&json!(events.len()), &json!(0)), "{summary}");
+    assert_eq!(summary["halted"], json!(["crm", "refunds"]));
+    assert_eq!(first.lines().count(), events.len() + 1);
+    let none = replay(&["--until", "2020-01-01T00:00:00Z"]);
+    assert_eq!(none.lines().count(), 1, "nothing was written before: {none}");
+}

@@ -446,3 +446,37 @@ fn what_is_hidden_is_read_and_its_way_is_told() {
         assert!(start < end, "{evidence:?}");
     }
 }
+
+#[test]
+fn an_exception_holds_for_its_case_and_until_its_day() {
+    let rule = |except: &str| {
+        format!(
+            "id = \"tenant\"\nseverity = \"critical\"\naction = \"halt\"\n[when]\nkind = \"tool_call\"\n[scope]\nfield = \
+             \"args.tenant\"\nnot_equal = \"{{session.tenant}}\"\n[[except]]\nowner = \"ana\"\nreason = \"reviewed\"\n{except}"
+        )
+    };
+    let call = r#""session":"s","tenant":"a","kind":"tool_call","agent":{"id":"batch"},"tool":{"name":"t","args":{"tenant":"b"}}"#;
+    let rows: [(&str, &[&str]); 5] = [
+        ("until = \"2100-01-01\"\nagent = \"batch\"", &[]),
+        ("until = \"1970-01-01\"\nagent = \"batch\"", &[]),
+        ("until = \"1969-12-31\"\nagent = \"batch\"", &["finding:tenant", "halt:s@1"]),
+        ("until = \"2100-01-01\"\nagent = \"other\"", &["finding:tenant", "halt:s@1"]),
+        ("until = \"2100-01-01\"\nvalue = \"*is `b`*\"", &[]),
+    ];
+    for (except, want) in rows {
+        let mut run = Run::with(program(&[&rule(except)]), false, [0; 16]);
+        assert_eq!(short(&run.event(call)), want, "{except}");
+    }
+}
+
+#[test]
+fn a_tool_counts_by_what_its_definition_says_of_itself() {
+    let rule = "id = \"destroys\"\nseverity = \"high\"\naction = \"deny\"\n[when]\nkind = \"tool_call\"\ntool = \
+        \"annotation:destructiveHint\"\n[scope]\nfield = \"tool.name\"\nin = \"*\"";
+    let mut run = Run::with(program(&[rule]), false, [0; 16]);
+    let call = r#""session":"s","kind":"tool_call","tool":{"name":"tidy_up","server":"fs","args":{}}"#;
+    assert_eq!(short(&run.event(call)), [""; 0], "nothing is known of it");
+    let list = r#""session":"s","kind":"tool_list","tool":{"name":"tools/list","server":"fs","result":{"tools":[{"name":"tidy_up","description":"Tidies.","annotations":{"destructiveHint":true}}]}}"#;
+    assert_eq!(short(&run.event(list)), [""; 0]);
+    assert_eq!(short(&run.event(call)), ["finding:destroys"]);
+}
