@@ -24,6 +24,21 @@ fn every_case_passes() {
 }
 
 #[test]
+fn rules_that_are_shipped_switched_off_pass_their_cases_when_switched_on() {
+    const OFF: &str = "\nenabled = false\n";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let mut files = rule_files::from_path(&folder).expect("rule files");
+    files.retain(|file| {
+        file.text.contains(OFF) || ["[[list]]", "[[setting]]"].iter().any(|head| file.text.contains(head))
+    });
+    files.iter_mut().for_each(|file| file.text = file.text.replace(OFF, "\n"));
+    let set = load(&files).unwrap_or_else(|errors| panic!("\n{errors}"));
+    assert!(set.rules.len() >= 5, "only {} rules", set.rules.len());
+    let (total, failures) = run_cases(&Arc::new(Program::new(Arc::new(set)).expect("few patterns")));
+    assert!(failures.is_empty() && total >= 10, "{total} cases: {failures:#?}");
+}
+
+#[test]
 fn every_rule_is_named_explained_and_has_an_honest_twin() {
     for rule in packs().rules {
         let stem = Path::new(&rule.file).file_stem().expect("a name").to_string_lossy().into_owned();

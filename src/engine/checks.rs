@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::flows::Made;
 use super::masks::{mask, mask_at, masked};
 use super::{Context, Engine, Program, Seen, definitions, fields};
 use crate::event::Leaves;
@@ -12,18 +13,23 @@ use crate::rules::{Check, Except, Rule};
 
 impl Engine {
     /// Runs every rule; in a silent replay only those with a memory, and what they ask for.
-    pub(super) fn check(&mut self, context: &Context<'_>, silent: bool, seen: Seen, findings: &mut Vec<Finding>) {
+    pub(super) fn check(
+        &mut self,
+        context: &Context<'_>,
+        leaves: &Leaves<'_>,
+        (silent, seen): (bool, Seen),
+        findings: &mut Vec<Finding>,
+    ) {
         let program = self.program.clone();
-        let leaves = Leaves::of(context.event);
         if silent && !program.follows_findings() {
-            self.carry(context, &leaves);
+            self.carry(context, leaves);
         } else {
-            self.check_texts(&program, context, &leaves, findings);
-            self.check_scopes(&program, context, &leaves, findings);
+            self.check_texts(&program, context, leaves, findings);
+            self.check_scopes(&program, context, leaves, findings);
             drop_excepted(&program, context, findings);
         }
         if seen == Seen::New {
-            self.check_memories(&program, context, &leaves, findings);
+            self.check_memories(&program, context, leaves, findings);
         }
         let dropped = findings.len().saturating_sub(FINDINGS_PER_EVENT_MAX);
         self.stats.findings_dropped += dropped as u64;
@@ -60,7 +66,7 @@ impl Engine {
     ) {
         let definitions = definitions::of(context.event, self.settings.hash_key);
         self.learn_hints(context, &definitions);
-        let mut sent = None;
+        let mut made = Made::default();
         for (n, rule) in program.memories() {
             let passes = || rule.when.passes_with(context.event, context.hints);
             match &rule.check {
@@ -69,7 +75,7 @@ impl Engine {
                 Check::Repeat(check) if passes() => self.check_repeat((n, rule, check), context, leaves, findings),
                 Check::Sequence(check) if passes() => self.check_sequence((n, rule, check), context, leaves, findings),
                 Check::Flow(check) if passes() => {
-                    self.check_flow((n, rule, check), context, leaves, &mut sent, findings);
+                    self.check_flow((n, rule, check), context, leaves, &mut made, findings);
                 }
                 Check::Tools if passes() => self.check_definitions((n, rule), context, &definitions, findings),
                 _ => {}
@@ -86,8 +92,8 @@ impl Engine {
         }
     }
 
-    /// What the findings on an event, those of `flag` and more, add to the session's risk: the first of a rule its whole weight, each
-    /// later one half of the one before, so that one rule alone cannot fill the score.
+    /// What the findings on an event, those of `flag` and more, add to the session's risk: the first of a rule its
+    /// whole weight, each later one half of the one before, so that one rule alone cannot fill the score.
     fn points(&mut self, program: &Program, context: &Context<'_>, findings: &[Finding]) -> i64 {
         let Some(session) = self.sessions.get_mut(context.session_key) else { return 0 };
         let weight = |finding: &Finding| {

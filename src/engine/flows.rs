@@ -18,20 +18,32 @@ use crate::event::{Kind, LeafValue, Leaves};
 use crate::finding::{Action, Evidence, Finding};
 use crate::limits::{DESTINATIONS_MAX, EXCERPT_CHARS_MAX};
 use crate::rules::{FlowCheck, Glob, Rule, text_of};
-use crate::text::{Layers, Printer, SinkPrints, cut_codes, extract};
+use crate::text::{Layers, Printer, SinkPrints, SourcePrints, cut_codes, extract, value_hashes};
 
 /// The tag of rules about injections.
 const INJECTION_TAG: &str = "owasp.llm01";
 
-/// Texts have the same fingerprints everywhere, so that replicas decide alike.
-const WAYS: HashKey = HashKey([0; 16]);
+/// What the rules have made of one event's texts, each once for all rules.
+#[derive(Default)]
+pub(super) struct Made {
+    sent: Option<Vec<Sent>>,
+    /// By the fields that were read.
+    read: Vec<(Vec<Glob>, Vec<Read>)>,
+}
 
 /// One text that leaves, in one reading.
-pub(super) struct Sent {
+struct Sent {
     path: String,
     text: String,
+    prints: SinkPrints,
     /// It stands in the field as it is.
     is_plain: bool,
+}
+
+/// One text that is remembered.
+struct Read {
+    text: String,
+    prints: SourcePrints,
 }
 
 impl Engine {
@@ -40,7 +52,7 @@ impl Engine {
         (n, rule, check): (usize, &Rule, &FlowCheck),
         context: &Context<'_>,
         leaves: &Leaves<'_>,
-        sent: &mut Option<Vec<Sent>>,
+        made: &mut Made,
         findings: &mut Vec<Finding>,
     ) {
         let is_known = check.known.as_ref().is_some_and(|known| matches(known, context, findings));
@@ -53,17 +65,18 @@ impl Engine {
         for group in Group::counted(&check.group_by, context, leaves) {
             self.learn_contacts((n, rule, check), &group, context, &contacts);
             if is_sink {
-                self.check_sink((n, rule, check), &group, context, leaves, sent, findings);
+                self.check_sink((n, rule, check), &group, context, leaves, made, findings);
             }
             if is_known {
                 let fields = check.known.as_ref().map(|known| known.fields.as_slice()).unwrap_or_default();
-                self.learn((n, rule, check), &group, context, &texts_of(leaves, fields), Learnt::Known);
+                let read = self.read(made, leaves, fields);
+                self.learn((n, rule, check), &group, context, read, Learnt::Known);
             } else if is_source {
                 self.mark(context);
-                let texts = texts_of(leaves, &check.source.fields);
+                let read = self.read(made, leaves, &check.source.fields);
                 // Whom an attacker names is not whom a record is about.
                 let learnt = if is_attacked(findings) { Learnt::Attacked } else { Learnt::Source };
-                self.learn((n, rule, check), &group, context, &texts, learnt);
+                self.learn((n, rule, check), &group, context, read, learnt);
             }
         }
     }
@@ -85,22 +98,32 @@ impl Engine {
         }
     }
 
+    /// The texts of some fields with their fingerprints.
+    fn read<'m>(&self, made: &'m mut Made, leaves: &Leaves<'_>, fields: &[Glob]) -> &'m [Read] {
+        let known = made.read.iter().position(|(known, _)| known == fields);
+        let number = known.unwrap_or_else(|| {
+            let read = |text: String| Read { prints: self.printer.source(&text), text };
+            made.read.push((fields.to_vec(), texts_of(leaves, fields).into_iter().map(read).collect()));
+            made.read.len() - 1
+        });
+        made.read.get(number).map(|(_, read)| read.as_slice()).unwrap_or_default()
+    }
+
     /// Remembers the texts of a source, or what is known to all.
     fn learn(
         &mut self,
         (n, rule, check): (usize, &Rule, &FlowCheck),
         group: &Group,
         context: &Context<'_>,
-        texts: &[String],
+        read: &[Read],
         learnt: Learnt,
     ) {
         let (key, owner) = self.key_and_owner(rule, &check.group_by, group, context);
         let (at, mark) = (context.ts, context.origin.offset);
-        for text in texts {
-            let prints = self.printer.source(text);
+        for Read { text, prints } in read {
             // What an attacker names is the evidence; whom a record names is no secret of it.
             let with_hosts = learnt != Learnt::Source;
-            let mut values = if with_hosts { prints.value_hashes_with_hosts() } else { prints.value_hashes() };
+            let mut values = value_hashes(&prints.values, with_hosts);
             if learnt != Learnt::Attacked && check.sink.outside.is_some() {
                 values.extend(named_in(text).iter().map(|name| goal(name)));
             }
@@ -121,7 +144,7 @@ impl Engine {
         group: &Group,
         context: &Context<'_>,
         leaves: &Leaves<'_>,
-        sent: &mut Option<Vec<Sent>>,
+        made: &mut Made,
         findings: &mut Vec<Finding>,
     ) {
         let (key, _) = self.key_and_owner(rule, &check.group_by, group, context);
@@ -129,18 +152,15 @@ impl Engine {
         if !flows.has_sources(key, context.ts) {
             return;
         }
-        let sent = &*sent.get_or_insert_with(|| self.sent(context, leaves));
+        let sent = &*made.sent.get_or_insert_with(|| self.sent(context, leaves));
         let name = self.sink_name(check, context);
         let goals = goals(check, context);
-        let mut found: Option<(Flow, &Sent, SinkPrints)> = None;
+        let mut found: Option<(Flow, &Sent)> = None;
         for one in sent.iter().filter(|one| in_fields(&check.sink.fields, &one.path)) {
-            let prints = self.printer.sink(&one.text);
             let with_hosts = !check.source.finding.is_empty();
-            let values = if with_hosts { prints.value_hashes_with_hosts() } else { prints.value_hashes() };
-            let Some(flow) = self.sink_one((n, key), context, (&prints, &values), (&[], &goals)) else { continue };
-            if found.is_none() {
-                found = Some((flow, one, prints));
-            }
+            let values = value_hashes(&one.prints.values, with_hosts);
+            let flow = self.sink_one((n, key), context, (&one.prints, &values), (&[], &goals));
+            found = found.or(flow.map(|flow| (flow, one)));
         }
         if found.is_none()
             && !name.is_empty()
@@ -150,8 +170,8 @@ impl Engine {
             findings.push(self.finding(rule, context, evidence, None));
             return;
         }
-        if let Some((flow, one, prints)) = found {
-            let evidence = self.flow_evidence(check, context, &flow, one, &prints);
+        if let Some((flow, one)) = found {
+            let evidence = self.flow_evidence(check, context, &flow, one);
             findings.push(self.finding(rule, context, evidence, None));
         }
     }
@@ -183,9 +203,12 @@ impl Engine {
         for leaf in leaves.iter().filter(|leaf| !matches!(leaf.value, LeafValue::Bool(_))) {
             let (path, text) = (leaf.path, text_of(leaf.value));
             root = path.split('.').next().unwrap_or_default();
-            let way = WAYS.short(format!("{tool}\u{0}{path}").as_bytes());
+            let way = HashKey::COMMON.short(format!("{tool}\u{0}{path}").as_bytes());
             let joined = self.join(context, way, &text);
-            let mut push = |text: String, is_plain| sent.push(Sent { path: path.to_owned(), text, is_plain });
+            let mut push = |text: String, is_plain| {
+                let prints = self.printer.sink(&text);
+                sent.push(Sent { path: path.to_owned(), text, prints, is_plain });
+            };
             decoded(&text, &mut |text| push(text, false));
             for joined in joined {
                 decoded(&joined, &mut |text| push(text, false));
@@ -196,7 +219,8 @@ impl Engine {
             let is_plain = matches!(leaf.value, LeafValue::Text(whole) if whole.len() == text.len());
             push(text, is_plain);
         }
-        sent.push(Sent { path: root.to_owned(), text: whole, is_plain: false });
+        let prints = self.printer.sink(&whole);
+        sent.push(Sent { path: root.to_owned(), text: whole, prints, is_plain: false });
         sent
     }
 
@@ -205,14 +229,8 @@ impl Engine {
         session.map(|session| session.sent.get_or_insert_default().join(way, text)).unwrap_or_default()
     }
 
-    fn flow_evidence(
-        &self,
-        check: &FlowCheck,
-        context: &Context<'_>,
-        flow: &Flow,
-        one: &Sent,
-        prints: &SinkPrints,
-    ) -> Evidence {
+    fn flow_evidence(&self, check: &FlowCheck, context: &Context<'_>, flow: &Flow, one: &Sent) -> Evidence {
+        let prints = &one.prints;
         let values: Vec<Range<usize>> =
             flow.values.iter().filter_map(|n| prints.values.get(*n)).map(|value| value.range.clone()).collect();
         let span = values.first().cloned().or_else(|| prints.passage(&one.text, &flow.prints));
@@ -224,15 +242,15 @@ impl Engine {
             (values, 0) => format!("{values} values"),
             (values, chars) => format!("{values} values and about {chars} characters"),
         };
-        let inside = check.sink.outside.as_ref().and_then(|inside| context.destinations.outside(inside, context.event));
-        let goal = inside.map(|name| format!(", on its way to {name}")).unwrap_or_default();
-        let whole = span.clone().unwrap_or(0..0);
-        let scanner = &self.program.scanner;
-        let secrets = masks::secrets_of(scanner, &Layers::of(&one.text));
+        let inside = check.sink.outside.as_ref();
+        let goal = inside.and_then(|inside| context.destinations.outside(inside, context.event));
+        let goal = goal.map(|name| format!(", on its way to {name}")).unwrap_or_default();
+        let secrets = masks::secrets_of(&self.program.scanner, &Layers::of(&one.text));
+        let excerpt = |span: &Range<usize>| masks::excerpt(&one.text, span, &secrets, EXCERPT_CHARS_MAX);
         Evidence {
             summary: format!("`{path}` carries {how_much} of what came in {source}{goal}"),
             field: Some(path.clone()),
-            excerpt: span.clone().map(|_| masks::excerpt(&one.text, &whole, &secrets, EXCERPT_CHARS_MAX)),
+            excerpt: span.as_ref().map(excerpt),
             span: span.filter(|_| one.is_plain).map(|span| (span.start, span.end)),
             ..Evidence::default()
         }
@@ -306,12 +324,12 @@ fn named_in(text: &str) -> Vec<String> {
 
 /// A goal as a value: none that stands in a text is the same.
 fn goal(name: &str) -> u64 {
-    WAYS.long(format!("goal\u{0}{}", name.to_lowercase()).as_bytes())
+    HashKey::COMMON.long(format!("goal\u{0}{}", name.to_lowercase()).as_bytes())
 }
 
 /// The fingerprints of all engines.
 pub(super) fn printer() -> Printer {
-    Printer::new(WAYS.0)
+    Printer::new(HashKey::COMMON.0)
 }
 
 /// The texts of an event in some fields: what they say together, since a record is a list of small values, and

@@ -9,6 +9,9 @@ use std::hash::{BuildHasher, Hasher};
 pub struct HashKey(pub [u8; 16]);
 
 impl HashKey {
+    /// For what must have the same hash on every replica: sketches, fingerprints, saved state. No secret.
+    pub(super) const COMMON: Self = Self([0; 16]);
+
     /// The hash of a list of parts; each goes in with its length.
     #[must_use]
     pub fn of(&self, parts: &[&[u8]]) -> u128 {

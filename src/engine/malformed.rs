@@ -11,7 +11,7 @@ use super::generic;
 use super::texts::match_evidence;
 use super::unescape::Unescaped;
 use super::{At, Context, Effect, Engine, Session};
-use crate::event::{Agent, Event, Kind, Rejected, TENANT_DEFAULT, Trust};
+use crate::event::{Agent, Event, Kind, Leaves, Rejected, TENANT_DEFAULT, Trust};
 use crate::finding::{Action, Finding};
 use crate::limits::EVENT_BYTES_MAX;
 
@@ -34,7 +34,7 @@ impl Engine {
         }
         let origin = self.origin(at);
         let event_id = origin.to_string();
-        let context = self.context((&event, session_key, ts), origin, event_id);
+        let context = self.context((&event, session_key, ts), &Leaves::of(&event), origin, event_id);
         let findings = self.scan_raw(&context, bytes);
         self.conclude(session_key, findings, effects);
     }

@@ -287,9 +287,10 @@ impl Engine {
         }
         self.stats.after_halt += u64::from(halted);
         let event_id = event.id.as_deref().map_or_else(|| origin.to_string(), str::to_owned);
-        let context = self.context((event, session_key, ts), origin, event_id);
+        let leaves = Leaves::of(event);
+        let context = self.context((event, session_key, ts), &leaves, origin, event_id);
         let mut findings = Vec::new();
-        self.check(&context, at.silent, seen, &mut findings);
+        self.check(&context, &leaves, (at.silent, seen), &mut findings);
         if !at.silent {
             self.conclude(session_key, findings, effects);
         }
@@ -298,12 +299,13 @@ impl Engine {
     fn context<'a>(
         &self,
         (event, session_key, ts): (&'a Event<'a>, u128, Millis),
+        leaves: &Leaves<'_>,
         origin: Origin,
         event_id: String,
     ) -> Context<'a> {
         let settled = self.halts.get(&session_key).is_some_and(|halt| halt.voids(&origin));
         let asked = self.program.asks_destinations();
-        let destinations = if asked { Destinations::of(event, &Leaves::of(event)) } else { Destinations::default() };
+        let destinations = if asked { Destinations::of(event, leaves) } else { Destinations::default() };
         Context { event, session_key, ts, origin, event_id, hints: self.hints_of(event), destinations, settled }
     }
 

@@ -105,7 +105,7 @@ impl Program {
 
     /// Whether a rule is one for secrets.
     pub(super) fn is_secret(&self, id: &str) -> bool {
-        self.rules.rules.iter().filter(|rule| *rule.id == *id).filter_map(match_check).any(|check| check.secret)
+        self.rule(id).and_then(match_check).is_some_and(|check| check.secret)
     }
 
     pub(super) fn match_rule(&self, number: usize) -> Option<(&Rule, &MatchCheck)> {

@@ -26,7 +26,7 @@ fn engine(generic_action: &str) -> Engine {
     Engine::new(shard, program, Settings { shadow: false, hash_key: HashKey([0; 16]) })
 }
 
-fn findings(engine: &mut Engine, offset: i64, json: &str) -> Vec<Finding> {
+pub(super) fn findings(engine: &mut Engine, offset: i64, json: &str) -> Vec<Finding> {
     let text = format!("{{\"v\":1,\"session\":\"s\",{json}}}");
     let parsed = parse(text.as_bytes()).unwrap_or_else(|rejected| panic!("{text}: {rejected:?}"));
     let mut effects = Vec::new();

@@ -6,7 +6,7 @@ use super::{Context, Engine};
 use crate::detect::Completion;
 use crate::event::Leaves;
 use crate::finding::{Action, Evidence, Finding};
-use crate::rules::{Pattern, Rule, SequenceCheck};
+use crate::rules::{Glob, Pattern, Rule, SequenceCheck};
 
 impl Engine {
     pub(super) fn check_sequence(
@@ -59,6 +59,6 @@ pub(super) fn matches(pattern: &Pattern, context: &Context<'_>, findings: &[Find
 }
 
 fn has_finding(pattern: &Pattern, findings: &[Finding]) -> bool {
-    let is_meant = |finding: &Finding| pattern.finding.iter().any(|glob| glob.matches(&finding.rule));
+    let is_meant = |finding: &Finding| Glob::any(&pattern.finding, &finding.rule);
     findings.iter().any(|finding| finding.action >= Action::Flag && is_meant(finding))
 }

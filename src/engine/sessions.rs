@@ -14,9 +14,6 @@ use crate::limits::{FINDINGS_PER_SESSION_MAX, MARKS_PER_SESSION_MAX, RECENT_IDS,
 use crate::text;
 use crate::time::Millis;
 
-/// Rules are counted under one hash everywhere, so that saved state can be read elsewhere.
-const RULES: HashKey = HashKey([0; 16]);
-
 /// Whether an event was seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -144,7 +141,7 @@ impl Session {
 
     /// How often a rule has found something before; counts this time.
     pub(super) fn count_rule(&mut self, rule: &str) -> u8 {
-        let rule = RULES.short(rule.as_bytes());
+        let rule = HashKey::COMMON.short(rule.as_bytes());
         if let Some((_, times)) = self.scored.iter_mut().find(|(known, _)| *known == rule) {
             let before = *times;
             *times = times.saturating_add(1);

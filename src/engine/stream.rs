@@ -275,11 +275,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::engine::{At, Effect, HashKey, Input, Settings};
-    use crate::event::parse;
+    use crate::engine::{HashKey, Settings, secret_tests};
     use crate::ids::ShardId;
     use crate::rules::{SourceFile, load};
-    use crate::time::Millis;
 
     /// An engine with one classify rule that looks at a field.
     fn engine(field: &str) -> Engine {
@@ -298,16 +296,7 @@ mod tests {
             "text" => format!(r#""kind":"message","role":"user","text":"{text}""#),
             _ => format!(r#""kind":"tool_result","tool":{{"name":"t","result":"{text}"}}"#),
         };
-        let json = format!(r#"{{"v":1,"session":"s",{what}}}"#);
-        let parsed = parse(json.as_bytes()).unwrap_or_else(|rejected| panic!("{json}: {rejected:?}"));
-        let mut effects = Vec::new();
-        let at = At { offset, append: Some(Millis(1_000_000)), silent: false };
-        engine.step(at, Input::Event { event: &parsed.event, digest: 0 }, &mut effects);
-        let finding = |effect| match effect {
-            Effect::Finding(finding) => Some(finding),
-            Effect::Halt(_) => None,
-        };
-        effects.into_iter().filter_map(finding).collect()
+        secret_tests::findings(engine, offset, &what)
     }
 
     #[test]

@@ -10,10 +10,7 @@ use crate::event::Leaves;
 use crate::finding::{Evidence, Finding};
 use crate::halt::HaltRecord;
 use crate::ids::digest_id;
-use crate::rules::{GroupBy, Measure, RateCheck, RepeatCheck, Rule, ScoreCheck, SpikeCheck};
-
-/// Values are counted under one hash everywhere, so that a sketch of them says the same on every replica.
-const VALUES: HashKey = HashKey([0; 16]);
+use crate::rules::{Glob, GroupBy, Measure, RateCheck, RepeatCheck, Rule, ScoreCheck, SpikeCheck};
 
 impl Engine {
     pub(super) fn check_rate(
@@ -25,7 +22,7 @@ impl Engine {
     ) {
         let Some(measured) = Measured::of(&check.measure, context, leaves) else { return };
         for group in Group::counted(&check.group_by, context, leaves) {
-            let other = check.limits.iter().find(|limit| limit.keys.iter().any(|glob| glob.matches(&group.name())));
+            let other = check.limits.iter().find(|limit| Glob::any(&limit.keys, &group.name()));
             let limit = other.map(|other| rate_limit(check, other.limit));
             let (key, owner) = self.key_and_owner(rule, &check.group_by, &group, context);
             let Some(Detector::Rate(rate)) = self.memory.get_mut(n) else { return };
@@ -73,7 +70,7 @@ impl Engine {
         findings: &mut Vec<Finding>,
     ) {
         let Some(call) = call(context.event) else { return };
-        let call = VALUES.long(call.as_bytes());
+        let call = HashKey::COMMON.long(call.as_bytes());
         for group in Group::counted(&check.group_by, context, leaves) {
             let (key, owner) = self.key_and_owner(rule, &check.group_by, &group, context);
             let Some(Detector::Repeat(repeats)) = self.memory.get_mut(n) else { return };
@@ -167,10 +164,10 @@ impl Measured {
             Measure::Sum(globs) => fields::number(context.event, leaves, globs).map(|one| Self::Sum(millionths(one))),
             Measure::Distinct { fields, of } => {
                 let mut values = Vec::new();
-                fields::each(context.event, leaves, fields, |text| values.push(VALUES.long(text.as_bytes())));
+                fields::each(context.event, leaves, fields, |text| values.push(HashKey::COMMON.long(text.as_bytes())));
                 for part in of {
                     let named = groups::values(part, context, leaves);
-                    values.extend(named.iter().map(|value| VALUES.long(value.as_bytes())));
+                    values.extend(named.iter().map(|value| HashKey::COMMON.long(value.as_bytes())));
                 }
                 (!values.is_empty()).then_some(Self::Values(values))
             }

@@ -8,16 +8,56 @@ const TEMPLATES: [(&str, Template); 3] =
     [("{session.tenant}", Template::Tenant), ("{session.id}", Template::Session), ("{agent.id}", Template::Agent)];
 
 /// A pattern for names and paths.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Glob {
     pattern: String,
+    /// The bytes that a text must have, whatever their order: a sieve, since lists of hundreds of names are
+    /// asked about every event.
+    needs: Bytes,
+}
+
+/// Which bytes stand in a text, ASCII case ignored; several bytes share a bit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Bytes(u64);
+
+impl Bytes {
+    fn of(text: &[u8]) -> Self {
+        Self(text.iter().fold(0, |bits, byte| bits | 1 << (byte.to_ascii_lowercase() & 63)))
+    }
+
+    fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// As it is written: versions of rules are digests of this.
+#[expect(clippy::missing_fields_in_debug, reason = "the sieve follows from the pattern")]
+impl std::fmt::Debug for Glob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Glob").field("pattern", &self.pattern).finish()
+    }
 }
 
 impl Glob {
     /// The pattern as written.
     #[must_use]
     pub fn new(pattern: impl Into<String>) -> Self {
-        Self { pattern: pattern.into() }
+        let pattern = pattern.into();
+        let literal: Vec<u8> = pattern.bytes().filter(|byte| !matches!(byte, b'*' | b'?')).collect();
+        Self { needs: Bytes::of(&literal), pattern }
+    }
+
+    /// Whether the whole of `text` matches one of these.
+    #[must_use]
+    pub fn any(globs: &[Self], text: &str) -> bool {
+        Self::first(globs, text).is_some()
+    }
+
+    /// The first of these that the whole of `text` matches.
+    #[must_use]
+    pub fn first<'g>(globs: &'g [Self], text: &str) -> Option<&'g Self> {
+        let bytes = Bytes::of(text.as_bytes());
+        globs.iter().find(|glob| bytes.has(glob.needs) && glob.matches(text))
     }
 
     /// The pattern as written.
@@ -40,7 +80,7 @@ impl Glob {
             let value = template.of(event).unwrap_or_default();
             if value.is_empty() { pattern } else { pattern.replace(name, &value.replace(['*', '?'], "\u{0}")) }
         };
-        Self { pattern: TEMPLATES.iter().fold(self.pattern.clone(), put) }
+        Self::new(TEMPLATES.iter().fold(self.pattern.clone(), put))
     }
 
     /// Whether the whole of `text` matches.
@@ -107,6 +147,18 @@ mod tests {
         ];
         for (pattern, text, matches) in rows {
             assert_eq!(Glob::new(pattern).matches(text), matches, "{pattern} {text}");
+        }
+    }
+
+    proptest::proptest! {
+        /// The sieve lets everything through that matches.
+        #[test]
+        fn the_first_of_a_list_is_the_first_that_matches(
+            patterns in proptest::collection::vec("[aAz_9*?\u{e9}\u{ff}]{0,6}", 0..6),
+            text in "[aAzZ_9*?\u{e9}]{0,8}",
+        ) {
+            let globs: Vec<Glob> = patterns.into_iter().map(Glob::new).collect();
+            proptest::prop_assert_eq!(Glob::first(&globs, &text), globs.iter().find(|glob| glob.matches(&text)));
         }
     }
 

@@ -4,7 +4,7 @@ use super::Glob;
 use crate::event::{Event, Kind, Role, Trust};
 
 /// Which events a rule looks at. An empty list lets everything through.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct When {
     /// Kinds of event.
     pub kinds: Vec<Kind>,
@@ -99,7 +99,7 @@ impl When {
     #[must_use]
     pub fn names_tool(&self, event: &Event<'_>, hints: Hints) -> bool {
         let tool = event.tool.as_ref().map(|tool| tool.name.as_ref());
-        !(self.tools.is_empty() && self.hints == Hints::default()) && self.passes_tool(tool, hints)
+        self.asks_tool() && self.passes_tool(tool, hints)
     }
 
     /// Whether the rule looks at this tenant's events.
@@ -111,20 +111,22 @@ impl When {
     /// Whether it looks at every event of its tenants.
     #[must_use]
     pub fn passes_every_event(&self) -> bool {
-        let everything = Self { tenants: self.tenants.clone(), ..Self::default() };
-        format!("{self:?}") == format!("{everything:?}")
+        *self == Self { tenants: self.tenants.clone(), ..Self::default() }
     }
 
     fn passes_tool(&self, tool: Option<&str>, hints: Hints) -> bool {
-        let is_named = match (self.tools.is_empty(), self.hints == Hints::default()) {
-            (true, true) => return !tool.is_some_and(|tool| any(&self.not_tools, tool)),
-            _ => tool.is_some_and(|tool| any(&self.tools, tool)),
-        };
-        (is_named || self.hints.meets(hints)) && !tool.is_some_and(|tool| any(&self.not_tools, tool))
+        let is_named = || tool.is_some_and(|tool| Glob::any(&self.tools, tool));
+        (!self.asks_tool() || self.hints.meets(hints) || is_named())
+            && !tool.is_some_and(|tool| Glob::any(&self.not_tools, tool))
+    }
+
+    /// Whether it matters what tool it is, but for those that are left out.
+    fn asks_tool(&self) -> bool {
+        !self.tools.is_empty() || self.hints != Hints::default()
     }
 
     fn passes_agent(&self, agent: Option<&str>) -> bool {
-        names(&self.agents, agent) && !agent.is_some_and(|agent| any(&self.not_agents, agent))
+        names(&self.agents, agent) && !agent.is_some_and(|agent| Glob::any(&self.not_agents, agent))
     }
 
     fn passes_rarely_asked(&self, event: &Event<'_>) -> bool {
@@ -138,11 +140,7 @@ impl When {
 }
 
 fn has_label(event: &Event<'_>, globs: &[Glob]) -> bool {
-    event.labels.iter().any(|(name, value)| any(globs, &format!("{name}={value}")))
-}
-
-fn any(list: &[Glob], name: &str) -> bool {
-    list.iter().any(|glob| glob.matches(name))
+    event.labels.iter().any(|(name, value)| Glob::any(globs, &format!("{name}={value}")))
 }
 
 fn allows<T: PartialEq>(list: &[T], value: Option<&T>) -> bool {
@@ -150,7 +148,7 @@ fn allows<T: PartialEq>(list: &[T], value: Option<&T>) -> bool {
 }
 
 fn names(list: &[Glob], name: Option<&str>) -> bool {
-    list.is_empty() || name.is_some_and(|name| any(list, name))
+    list.is_empty() || name.is_some_and(|name| Glob::any(list, name))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ mod words;
 
 pub use fingerprint::{
     Kind as ValueKind, Normal, PASSAGE_CHARS, Printer, SinkPrints, SourcePrints, Tail, Tails, Value, cut_codes,
-    identifier_words,
+    identifier_words, value_hashes,
 };
 pub use layer::Layer;
 pub use layers::Layers;

@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
     use crate::limits::FLOW_SOURCES_MAX;
-    use crate::text::{Layers, Printer, SourcePrints, Tails, cut_codes};
+    use crate::text::{Layers, Printer, SourcePrints, Tails, cut_codes, value_hashes};
 
     const HOUR: Span = Span::seconds(3_600);
     const PLAN: FlowPlan = FlowPlan { within: HOUR, values_min: 1, chars_min: 48 };
@@ -287,7 +287,7 @@ mod tests {
         fn reads(&mut self, text: &str) {
             self.next();
             let source = self.printer.source(text);
-            let (values, words) = (source.value_hashes(), self.printer.words(text));
+            let (values, words) = (value_hashes(&source.values, false), self.printer.words(text));
             let text = SourceHashes { prints: &source.prints, values: &values, words: &words };
             self.detector.source(1, 1, self.at, self.mark, text);
         }
@@ -308,7 +308,7 @@ mod tests {
                 for text in cut_codes(&text).into_iter().chain([text]) {
                     for reading in Layers::of(&text).iter() {
                         let sink = self.printer.sink(reading.text());
-                        let values = sink.value_hashes();
+                        let values = value_hashes(&sink.values, false);
                         let text =
                             SinkHashes { prints: &sink.prints, values: &values, name: &name, ..SinkHashes::default() };
                         found = found.or(self.detector.sink(1, self.at, self.mark, text));

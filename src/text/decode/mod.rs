@@ -23,7 +23,7 @@ mod tokens;
 
 use super::edits::Edits;
 use super::map::Map;
-use super::survey::Survey;
+use super::survey::{Bits, Survey};
 use super::transform::Transform;
 
 /// A text that was found in another.
@@ -73,6 +73,12 @@ pub(super) struct Source<'s> {
 }
 
 impl Source<'_> {
+    /// A place, or the end of the word that it is in the middle of.
+    fn no_middle_of_a_word(&self, at: usize) -> usize {
+        let is_middle = self.text.as_bytes().get(at.wrapping_sub(1)).is_some_and(u8::is_ascii_alphanumeric);
+        if is_middle { self.survey.end(Bits::Word, at) } else { at }
+    }
+
     /// Whether the space at a place stands for more than one character of white space.
     fn is_wide(&self, at: usize) -> bool {
         self.text.as_bytes().get(at) == Some(&b' ') && self.map.is_some_and(|map| map.source(at..at + 1).len() > 1)

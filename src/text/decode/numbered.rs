@@ -29,11 +29,7 @@ pub(super) fn find(source: Source<'_>, into: &mut Vec<Found>) {
     let mut edits = Edits::default();
     let mut done = 0;
     for stretch in source.survey.stretches(Marks::NUMBERS) {
-        let mut at = stretch.start.max(done);
-        if source.text.as_bytes().get(at.wrapping_sub(1)).is_some_and(u8::is_ascii_alphanumeric) {
-            // The middle of a word is no start.
-            at = source.survey.end(Bits::Word, at);
-        }
+        let mut at = source.no_middle_of_a_word(stretch.start.max(done));
         while let Some(start) = source.survey.next(Bits::Word, at, stretch.end) {
             let run = run(source, start);
             at = run.range.end;

@@ -137,6 +137,7 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use super::super::check_rows;
     use super::*;
 
     /// `name` for a sure host, `name?` for another, `>name` for one inside a URL.
@@ -148,13 +149,7 @@ mod tests {
     }
 
     fn check(rows: &[(&str, &str)]) {
-        let wrong: Vec<String> = rows
-            .iter()
-            .map(|(text, want)| (text, want, shown(text)))
-            .filter(|(_, want, got)| got != *want)
-            .map(|(text, want, got)| format!("{text:?}: expected {want:?}, got {got:?}"))
-            .collect();
-        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+        check_rows(rows, shown);
     }
 
     #[test]

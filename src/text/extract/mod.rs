@@ -36,6 +36,18 @@ pub use shell::shell_commands;
 pub use sql::sql_verbs;
 pub use suffixes::registrable;
 
+/// Fails with every text that is not read as its row says.
+#[cfg(test)]
+fn check_rows(rows: &[(&str, &str)], shown: impl Fn(&str) -> String) {
+    let wrong: Vec<String> = rows
+        .iter()
+        .map(|(text, want)| (text, want, shown(text)))
+        .filter(|(_, want, got)| got != *want)
+        .map(|(text, want, got)| format!("{text:?}: expected {want:?}, got {got:?}"))
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

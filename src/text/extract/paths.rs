@@ -362,16 +362,11 @@ impl<'t> Walk<'t> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::check_rows;
     use super::*;
 
     fn check(rows: &[(&str, &str)]) {
-        let wrong: Vec<String> = rows
-            .iter()
-            .map(|(text, want)| (text, want, path(text).unwrap_or_default()))
-            .filter(|(_, want, got)| got != *want)
-            .map(|(text, want, got)| format!("{text:?}: expected {want:?}, got {got:?}"))
-            .collect();
-        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+        check_rows(rows, |text| path(text).unwrap_or_default());
     }
 
     #[test]

@@ -297,17 +297,12 @@ fn relayed(name: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::check_rows;
     use super::*;
 
     fn check(rows: &[(&str, &str)]) {
         let shown = |text: &str| recipients(text).into_iter().map(|r| r.address).collect::<Vec<_>>().join(" ");
-        let wrong: Vec<String> = rows
-            .iter()
-            .map(|(text, want)| (text, want, shown(text)))
-            .filter(|(_, want, got)| got != *want)
-            .map(|(text, want, got)| format!("{text:?}: expected {want:?}, got {got:?}"))
-            .collect();
-        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+        check_rows(rows, shown);
     }
 
     #[test]

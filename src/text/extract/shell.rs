@@ -365,16 +365,11 @@ fn inside(arguments: &[Word]) -> &[Word] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::check_rows;
     use super::*;
 
     fn check(rows: &[(&str, &str)]) {
-        let wrong: Vec<String> = rows
-            .iter()
-            .map(|(text, want)| (text, want, shell_commands(text).join(", ")))
-            .filter(|(_, want, got)| got != *want)
-            .map(|(text, want, got)| format!("{text:?}: expected {want:?}, got {got:?}"))
-            .collect();
-        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+        check_rows(rows, |text| shell_commands(text).join(", "));
     }
 
     #[test]

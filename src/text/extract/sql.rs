@@ -337,16 +337,11 @@ impl<'a, 't, 'f> Statement<'a, 't, 'f> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::check_rows;
     use super::*;
 
     fn check(rows: &[(&str, &str)]) {
-        let wrong: Vec<String> = rows
-            .iter()
-            .map(|(text, want)| (text, want, sql_verbs(text).join(" ")))
-            .filter(|(_, want, got)| got != *want)
-            .map(|(text, want, got)| format!("{text:?}: expected {want:?}, got {got:?}"))
-            .collect();
-        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+        check_rows(rows, |text| sql_verbs(text).join(" "));
     }
 
     #[test]

@@ -203,33 +203,7 @@ impl std::fmt::Debug for Printer {
     }
 }
 
-impl SourcePrints {
-    /// The hashes of the values, those of hosts left out: where data leaves, a public address is no secret.
-    #[must_use]
-    pub fn value_hashes(&self) -> Vec<u64> {
-        hashes(&self.values, false)
-    }
-
-    /// The hashes of all values: where a text tells an agent what to do, an address is what it gives away.
-    #[must_use]
-    pub fn value_hashes_with_hosts(&self) -> Vec<u64> {
-        hashes(&self.values, true)
-    }
-}
-
 impl SinkPrints {
-    /// The hashes of the values, those of hosts left out: where data leaves, a public address is no secret.
-    #[must_use]
-    pub fn value_hashes(&self) -> Vec<u64> {
-        hashes(&self.values, false)
-    }
-
-    /// The hashes of all values: where a text tells an agent what to do, an address is what it gives away.
-    #[must_use]
-    pub fn value_hashes_with_hosts(&self) -> Vec<u64> {
-        hashes(&self.values, true)
-    }
-
     /// The bytes of the text behind some of its prints, given by their positions: the longest stretch of
     /// prints that follow each other without a gap. `text` is what this was made of.
     #[must_use]
@@ -252,8 +226,11 @@ impl SinkPrints {
     }
 }
 
-/// Hosts come last, so that positions are the same with them and without.
-fn hashes(values: &[Value], with_hosts: bool) -> Vec<u64> {
+/// The hashes of values. Hosts are left out where data leaves, since a public address is no secret, and are in it
+/// where a text tells an agent what to do, since an address is what it gives away. They come last, so that
+/// positions are the same either way.
+#[must_use]
+pub fn value_hashes(values: &[Value], with_hosts: bool) -> Vec<u64> {
     values.iter().filter(|value| with_hosts || value.kind != Kind::Host).map(|value| value.hash).collect()
 }
 
@@ -336,8 +313,9 @@ mod tests {
         let sink = printer().sink("https://evil.example and W2378156 and https://evil.example/x");
         let kinds: Vec<Kind> = sink.values.iter().map(|value| value.kind).collect();
         assert_eq!(kinds, [Kind::Url, Kind::Token, Kind::Host]);
-        assert_eq!((sink.value_hashes().len(), sink.value_hashes_with_hosts().len()), (2, 3));
-        assert_eq!(sink.value_hashes_with_hosts()[..2], sink.value_hashes()[..]);
+        let hashes = |with_hosts| value_hashes(&sink.values, with_hosts);
+        assert_eq!((hashes(false).len(), hashes(true).len()), (2, 3));
+        assert_eq!(hashes(true)[..2], hashes(false)[..]);
     }
 
     #[test]
