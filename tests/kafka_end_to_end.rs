@@ -362,4 +362,11 @@ fn a_topic_is_replayed_the_same_each_time() {
     assert_eq!(first.lines().count(), events.len() + 1);
     let none = replay(&["--until", "2020-01-01T00:00:00Z"]);
     assert_eq!(none.lines().count(), 1, "nothing was written before: {none}");
+    let args = ["backtest", "--json", "--config", &config, "--topic", &deployment.topic, "--against", "rules/limits"];
+    let lists = ["--against", "rules/lists.toml", "--against", "rules/settings.toml"];
+    let output = command(&[&args[..], &lists[..]].concat()).output().expect("the program starts");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let summary = text.lines().last().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let summary: Value = serde_json::from_str(summary).expect("JSON");
+    assert_eq!((&summary["events"], &summary["newly_halted"]), (&json!(events.len()), &json!(["crm"])), "{summary}");
 }
