@@ -110,6 +110,11 @@ impl DefinitionDetector {
         self.tools.expire(now, steps);
     }
 
+    /// Copies what is remembered of a key into another detector of the same rule; nothing changes here.
+    pub fn copy(&self, key: u128, into: &mut Self) {
+        self.tools.copy(key, &mut into.tools);
+    }
+
     /// Number of tools.
     #[must_use]
     pub fn keys(&self) -> usize {

@@ -145,6 +145,15 @@ impl RateDetector {
         self.windows.expire(now, steps);
     }
 
+    /// Copies what is remembered of a key into another detector of the same rule, which tells again of what was
+    /// told here. Nothing changes here.
+    pub fn copy(&self, key: u128, into: &mut Self) {
+        self.windows.copy(key, &mut into.windows);
+        if let Some(window) = into.windows.get_mut(key) {
+            window.fired = false;
+        }
+    }
+
     /// Number of keys with a window.
     #[must_use]
     pub fn keys(&self) -> usize {

@@ -100,6 +100,15 @@ impl RepeatDetector {
         self.runs.expire(now, steps);
     }
 
+    /// Copies what is remembered of a key into another detector of the same rule, which tells again of what was
+    /// told here. Nothing changes here.
+    pub fn copy(&self, key: u128, into: &mut Self) {
+        self.runs.copy(key, &mut into.runs);
+        if let Some(run) = into.runs.get_mut(key) {
+            run.length = run.length.min(self.at_least - 1);
+        }
+    }
+
     /// Number of keys with a run.
     #[must_use]
     pub fn keys(&self) -> usize {

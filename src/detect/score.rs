@@ -135,6 +135,15 @@ impl ScoreDetector {
         self.scores.expire(now, steps);
     }
 
+    /// Copies what is remembered of a key into another detector of the same rule, which tells again of what was
+    /// told here. Nothing changes here.
+    pub fn copy(&self, key: u128, into: &mut Self) {
+        self.scores.copy(key, &mut into.scores);
+        if let Some(score) = into.scores.get_mut(key) {
+            score.fired = false;
+        }
+    }
+
     /// Number of keys with a score.
     #[must_use]
     pub fn keys(&self) -> usize {

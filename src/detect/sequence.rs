@@ -202,6 +202,11 @@ impl SequenceDetector {
         self.keys.expire(now, steps);
     }
 
+    /// Copies what is remembered of a key into another detector of the same rule; nothing changes here.
+    pub fn copy(&self, key: u128, into: &mut Self) {
+        self.keys.copy(key, &mut into.keys);
+    }
+
     /// Number of keys with something in progress, and of those that had until a moment ago.
     #[must_use]
     pub fn keys(&self) -> usize {

@@ -90,6 +90,14 @@ impl Memory {
         Self(fresh.map(|(version, detector)| (version.clone(), kept.remove(&version).unwrap_or(detector))).collect())
     }
 
+    /// Copies what a rule remembers of a key into the memory of another engine with the same program.
+    pub(super) fn copy(&self, number: usize, key: u128, into: &mut Self) {
+        let from = self.0.get(number).map(|(_, detector)| detector);
+        if let (Some(from), Some(into)) = (from, into.get_mut(number)) {
+            from.copy(key, into);
+        }
+    }
+
     pub(super) fn reset(&mut self, owner: u128) {
         self.0.iter_mut().for_each(|(_, detector)| each!(detector, one => one.reset(owner)));
     }
@@ -139,6 +147,19 @@ impl Detector {
             Check::Flow(check) => Self::Flow(FlowDetector::new(flow_plan(check))),
             Check::Score(check) => Self::Score(ScoreDetector::new(thousandths(check.at_least), check.half_life)),
         })
+    }
+
+    fn copy(&self, key: u128, into: &mut Self) {
+        match (self, into) {
+            (Self::Definitions(one), Self::Definitions(into)) => one.copy(key, into),
+            (Self::Rate(one), Self::Rate(into)) => one.copy(key, into),
+            (Self::Spike(one), Self::Spike(into)) => one.copy(key, into),
+            (Self::Repeat(one), Self::Repeat(into)) => one.copy(key, into),
+            (Self::Sequence(one), Self::Sequence(into)) => one.copy(key, into),
+            (Self::Flow(one), Self::Flow(into)) => one.copy(key, into),
+            (Self::Score(one), Self::Score(into)) => one.copy(key, into),
+            _ => {}
+        }
     }
 
     fn save(&self) -> Saving<'_> {

@@ -34,6 +34,7 @@ mod stream;
 mod tests;
 mod texts;
 mod unescape;
+mod what_if;
 mod windows;
 mod words;
 
@@ -59,6 +60,7 @@ pub use program::Program;
 pub use selftest::{CaseFailure, run_cases};
 pub use sessions::{FindingSummary, Session, SessionView};
 pub use snapshot::SnapshotError;
+pub use what_if::WhatIf;
 
 use definitions::Definition;
 use destinations::Destinations;

@@ -97,6 +97,17 @@ impl<V> Keyed<V> {
         slot.value.get_or_insert_with(make)
     }
 
+    /// Copies the state of a key into another map, if there is any; nothing changes here.
+    pub fn copy(&self, key: u128, into: &mut Self)
+    where
+        V: Clone,
+    {
+        let found = self.find(key).and_then(|place| self.slots.get(place as usize));
+        if let Some((slot, value)) = found.and_then(|slot| Some((slot, slot.value.as_ref()?))) {
+            into.touch(key, slot.last_seen, || value.clone()).clone_from(value);
+        }
+    }
+
     /// Forgets keys that have been idle; looks at most at `steps` of those that are due.
     pub fn expire(&mut self, now: Millis, steps: usize) {
         for _ in 0..steps {

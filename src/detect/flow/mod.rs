@@ -190,6 +190,16 @@ impl FlowDetector {
         self.known.expire(now, steps);
     }
 
+    /// Copies what is remembered of a key into another detector of the same rule, which tells again of what was
+    /// told here. Nothing changes here.
+    pub fn copy(&self, key: u128, into: &mut Self) {
+        self.traces.copy(key, &mut into.traces);
+        if let Some(traces) = into.traces.get_mut(key) {
+            traces.tell_again(self.plan);
+        }
+        self.known.copy(key, &mut into.known);
+    }
+
     /// Number of keys with sources.
     #[must_use]
     pub fn keys(&self) -> usize {

@@ -98,6 +98,11 @@ impl Table {
         &self.entries
     }
 
+    /// Nothing has left of the entries that are meant.
+    pub(super) fn unmark(&mut self, meant: impl Fn(&Entry) -> bool) {
+        self.entries.iter_mut().filter(|entry| meant(entry)).for_each(|entry| entry.left = false);
+    }
+
     /// The entries of a hash.
     pub(super) fn matching(&self, hash: u64) -> impl Iterator<Item = &Entry> {
         let near = self.entries.get(self.near(hash)).unwrap_or_default();

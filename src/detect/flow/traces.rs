@@ -160,6 +160,21 @@ impl Traces {
         self.table.retain(|entry| kept & bit(entry.source) != 0);
     }
 
+    /// Forgets what has been told, and what had left of that: it is told again when it leaves again.
+    pub(super) fn tell_again(&mut self, plan: FlowPlan) {
+        let (values_next, chars_next) = (plan.values_min.max(1), plan.chars_min.max(1));
+        let mut told = 0;
+        for source in &mut self.sources {
+            if source.named || source.values_next > values_next || source.chars_next > chars_next {
+                told |= bit(source.id);
+                (source.values_next, source.chars_next, source.named) = (values_next, chars_next, false);
+            }
+        }
+        if told != 0 {
+            self.table.unmark(|entry| told & bit(entry.source) != 0);
+        }
+    }
+
     /// The sources that name everyone whom a text goes to, as bits: it is theirs.
     fn excused(&self, goals: &[u64]) -> u128 {
         let named = |goal: &u64| self.table.matching(*goal).fold(0, |bits, entry| bits | bit(entry.source));

@@ -213,6 +213,17 @@ impl SpikeDetector {
         self.groups.expire(now, steps);
     }
 
+    /// Copies what is remembered of a key into another detector of the same rule, which tells again of what was
+    /// told here. Nothing changes here.
+    pub fn copy(&self, key: u128, into: &mut Self) {
+        self.histories.copy(key, &mut into.histories);
+        self.groups.copy(key, &mut into.groups);
+        self.watches.copy(key, &mut into.watches);
+        if let Some(watch) = into.watches.get_mut(key) {
+            watch.tell_again();
+        }
+    }
+
     /// Number of keys with a baseline.
     #[must_use]
     pub fn keys(&self) -> usize {

@@ -94,6 +94,11 @@ impl Watch {
         (self.alarm, self.cusum) = (None, None);
     }
 
+    /// Ends the alarm, so that it is raised again by what would raise it.
+    pub(super) fn tell_again(&mut self) {
+        self.alarm = None;
+    }
+
     /// Whether the alarm is on, and too young to be what is usual from now on.
     pub(super) fn is_in_fresh_alarm(&self, tuning: &Tuning, bucket: i64) -> bool {
         self.alarm.is_some_and(|raised| bucket.saturating_sub(raised) < i64::from(tuning.warm_up))
