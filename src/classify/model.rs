@@ -7,6 +7,9 @@ use super::tokens::{Shape, Token, mix};
 
 /// Lengths of the windows that are scored, in tokens; each is moved by a quarter of its length.
 pub(super) const WINDOWS: [usize; 4] = [12, 32, 96, 256];
+/// Longest window that speaks for a text in use, in tokens. A text that is longer does not count as a whole: the
+/// little that each of many words says adds up, so that a long manual would read worse than any part of it.
+const SPEAKING_MAX: usize = 256;
 /// Weight of a property of the whole text beside the features of a window.
 pub(super) const TEXT_WEIGHT: f32 = 0.08;
 /// A window with fewer features than this counts as one with so many: two words prove little.
@@ -242,7 +245,7 @@ impl Model {
         accumulate(sums);
         for_windows(tokens, |first, last| {
             let logit = base + scale * window_mean(sums, first, last);
-            if logit > worst.0 && has_words(words, first, last) {
+            if logit > worst.0 && last - first <= SPEAKING_MAX && has_words(words, first, last) {
                 worst = (logit, first, last);
             }
         });
