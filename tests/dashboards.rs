@@ -142,6 +142,9 @@ fn every_metric_is_on_the_board() {
 /// The settings of an engine that has Kafka where the test run has one, so that those panels have data.
 fn settings(receiver: &Receiver, dir: &Path) -> (String, Vec<String>) {
     let mut text = format!("{}[ledger]\npath = \"{}\"\n", receiver.settings(), dir.join("l.redb").display());
+    // A harness at the same receiver, for the panel of stops.
+    text.push_str(&receiver.settings().replace("\"test\"", "\"harness\"").replace("/hook", "/runs/{session}/stop"));
+    text.push_str("kind = \"control\"\n");
     let kafka = support::kafka::Kafka::get();
     let source = if let Some(kafka) = &kafka {
         let name = support::unique("board");

@@ -1,9 +1,10 @@
 //! The halt events as one webhook endpoint reads them: a consumer group of its own.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use rdkafka::Message;
-use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -12,6 +13,10 @@ use super::settings::KafkaSettings;
 use crate::halt::HaltRecord;
 use crate::io::ledger::Stream;
 use crate::io::outbox::Position;
+
+/// Longest time that one record is looked for.
+const FIND_TIMEOUT: Duration = Duration::from_secs(10);
+const FIND_POLL: Duration = Duration::from_millis(200);
 
 /// One endpoint's place in the halt events.
 pub struct KafkaOutbox {
@@ -66,4 +71,44 @@ impl KafkaOutbox {
             tracing::warn!(%error, "kafka: a webhook's place was not noted; it may be sent again after a restart");
         }
     }
+}
+
+/// The halt or release with this id, from the whole topic as it stands now. Commits nothing.
+///
+/// # Errors
+/// When the topic cannot be read, or not within [`FIND_TIMEOUT`].
+pub(super) fn find(settings: &KafkaSettings, id: &str) -> Result<Option<HaltRecord>, String> {
+    let deadline = Instant::now() + FIND_TIMEOUT;
+    let topic = settings.topic(Stream::HaltEvents);
+    let named = |error: KafkaError| format!("kafka: cannot read {topic}: {error}");
+    let group = format!("{}-find-{}", settings.group, std::process::id());
+    let consumer: BaseConsumer<Reporting> =
+        settings.reader("find", &group).create_with_context(Reporting(Reporter::new("find"))).map_err(named)?;
+    let metadata = consumer.fetch_metadata(Some(&topic), FIND_TIMEOUT).map_err(named)?;
+    let found = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    let mut behind: BTreeSet<i32> = found.map(|partition| partition.id()).collect();
+    let mut assignment = TopicPartitionList::new();
+    for partition in &behind {
+        assignment.add_partition_offset(&topic, *partition, Offset::Beginning).map_err(named)?;
+    }
+    consumer.assign(&assignment).map_err(named)?;
+    while !behind.is_empty() {
+        if Instant::now() > deadline {
+            return Err(format!("kafka: {topic} was not read to its end within {FIND_TIMEOUT:?}"));
+        }
+        match consumer.poll(FIND_POLL) {
+            Some(Ok(message)) => {
+                let found = HaltRecord::in_json(message.payload().unwrap_or_default(), id);
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                behind.remove(&partition);
+            }
+            Some(Err(error)) => consumer.context().0.report(&error, "looking for a halt"),
+            None => {}
+        }
+    }
+    Ok(None)
 }

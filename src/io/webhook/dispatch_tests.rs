@@ -1,194 +1,13 @@
-//! Endpoints against real receivers on loopback, with a real ledger file. Waits are on what happens,
-//! never on time, and the schedules are tiny.
+//! Endpoints against real receivers on loopback, with a real ledger file.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
-use standardwebhooks::Webhook;
-use tempfile::TempDir;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-
-use super::retry::Schedule;
-use super::*;
-use crate::halt::{HaltRecord, HaltState, Order};
+use super::test_house::*;
+use crate::halt::{HaltRecord, HaltState};
 use crate::io::clock;
-use crate::io::ledger::{Entry, Ledger, Stream};
-use crate::io::local::{LocalLedger, LocalOutbox};
-use crate::io::metrics::Metrics;
-use crate::io::orders::entry;
-use crate::io::outbox::Outbox;
+use crate::io::local::LocalOutbox;
 use crate::limits::WEBHOOK_IN_FLIGHT;
 use crate::time::Span;
-
-const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
-/// A test that waits this long has failed.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, what).await.expect("happens soon")
-}
-
-/// One request as the receiver saw it.
-struct Seen {
-    session: String,
-    path: String,
-    headers: HeaderMap,
-    at: Instant,
-}
-
-impl Seen {
-    fn header(&self, name: &str) -> &str {
-        self.headers[name].to_str().expect("text")
-    }
-}
-
-/// An answer: status, and a header.
-type Answer = (u16, Option<(&'static str, &'static str)>);
-
-/// A receiver that checks every signature with the published verifier, then answers as it is told.
-#[derive(Clone)]
-struct Receiver {
-    seen: mpsc::UnboundedSender<Seen>,
-    /// Next answers by session, the last one for ever; 204 where there are none.
-    answers: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
-}
-
-impl Receiver {
-    async fn start() -> (Self, String, mpsc::UnboundedReceiver<Seen>) {
-        let (seen, arrivals) = mpsc::unbounded_channel();
-        let receiver = Self { seen, answers: Arc::default() };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/halts", listener.local_addr().expect("bound"));
-        let router = Router::new().fallback(receive).with_state(receiver.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        (receiver, url, arrivals)
-    }
-
-    fn answer(&self, session: &str, answers: &[Answer]) {
-        self.answers.lock().expect("not poisoned").insert(session.to_owned(), answers.to_vec());
-    }
-}
-
-async fn receive(State(receiver): State<Receiver>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    if Webhook::new(SECRET).expect("a secret").verify(&body, &headers).is_err() {
-        return StatusCode::UNAUTHORIZED.into_response();
-    }
-    let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-    let session = body["data"]["session"].as_str().expect("a session").to_owned();
-    let mut answers = receiver.answers.lock().expect("not poisoned");
-    let (status, header) = match answers.get_mut(&session) {
-        Some(answers) if answers.len() > 1 => answers.remove(0),
-        Some(answers) => answers[0],
-        None => (204, None),
-    };
-    let seen = Seen { session, path: uri.path().to_owned(), headers, at: Instant::now() };
-    let _ = receiver.seen.send(seen);
-    let status = StatusCode::from_u16(status).expect("a status");
-    header.map_or_else(|| status.into_response(), |header| (status, [header]).into_response())
-}
-
-/// A ledger file and what the endpoints need.
-struct House {
-    ledger: Arc<LocalLedger>,
-    metrics: Arc<Metrics>,
-    _dir: TempDir,
-}
-
-/// A running endpoint.
-struct Task {
-    task: JoinHandle<()>,
-    stop: watch::Sender<bool>,
-    told: mpsc::UnboundedReceiver<Delivered>,
-}
-
-impl Task {
-    async fn stop(self, house: &House) {
-        self.stop.send_replace(true);
-        soon(self.task).await.expect("ends");
-        house.ledger.flush().await;
-    }
-
-    async fn delivered(&mut self) -> Delivered {
-        soon(self.told.recv()).await.expect("running")
-    }
-}
-
-impl House {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let ledger = LocalLedger::open(&dir.path().join("l.redb")).expect("opens");
-        Self { ledger, metrics: Arc::new(Metrics::new().expect("metrics")), _dir: dir }
-    }
-
-    fn start(&self, url: &str, more: &str, schedule: Schedule) -> Task {
-        self.start_named("hook", url, more, schedule)
-    }
-
-    fn start_named(&self, name: &str, url: &str, more: &str, schedule: Schedule) -> Task {
-        let text = format!("name = '{name}'\nurl = '{url}'\nsecret = '{SECRET}'\n{more}");
-        let mut endpoint = endpoints(&[toml::from_str(&text).expect("settings")]).expect("good").remove(0);
-        endpoint.schedule = schedule;
-        let outbox = Outbox::Local(LocalOutbox::open(self.ledger.clone(), name).expect("opens"));
-        let (stop, stopping) = watch::channel(false);
-        let (tell, told) = mpsc::unbounded_channel();
-        let ledger = Ledger::Local(self.ledger.clone());
-        let deps = Deps { metrics: self.metrics.clone(), ledger, told: Some(tell) };
-        Task { task: tokio::spawn(run(endpoint, outbox, deps, stopping)), stop, told }
-    }
-
-    async fn write(&self, records: &[HaltRecord]) {
-        let entries: Vec<Entry> = records.iter().map(|r| entry(r, Stream::HaltEvents).expect("JSON")).collect();
-        Ledger::Local(self.ledger.clone()).write_and_wait(entries.into()).await.expect("written");
-    }
-
-    /// Halts of these sessions, now.
-    async fn halt(&self, sessions: &[&str]) {
-        let records: Vec<_> = sessions.iter().map(|session| halted(session)).collect();
-        self.write(&records).await;
-    }
-
-    fn count(&self, outcome: &str) -> u64 {
-        self.metrics.webhook_deliveries.with_label_values(&["hook", outcome]).get()
-    }
-}
-
-fn order(session: &str, state: HaltState) -> Order {
-    Order {
-        tenant: "acme".into(),
-        session: session.into(),
-        state,
-        by: "ana".into(),
-        reason: "test".into(),
-        at: clock::now(),
-        seen_through: None,
-    }
-}
-
-fn halted(session: &str) -> HaltRecord {
-    let record = HaltRecord::from_order(&order(session, HaltState::Halted), None).expect("was running");
-    HaltRecord { written: Some(clock::now()), ..record }
-}
-
-/// The same wait after every failure.
-fn every(wait_ms: u64) -> Schedule {
-    Schedule { first_ms: Cow::Borrowed(&[]), later: Duration::from_millis(wait_ms) }
-}
-
-/// A first wait that outlives any record, so that the first failure is the last.
-fn never_again() -> Schedule {
-    every(30 * 86_400_000)
-}
-
-const FAILS: Answer = (500, None);
-const TAKES: Answer = (204, None);
 
 #[tokio::test]
 async fn a_halt_is_delivered_once_signed_and_not_again_after_a_restart() {
@@ -290,14 +109,6 @@ async fn redirects_are_failures_and_are_not_followed() {
     assert!(arrivals.try_recv().is_err(), "nothing else was asked for");
 }
 
-/// The one dead letter: headers and record.
-fn dead_letter(house: &House) -> (serde_json::Value, HaltRecord) {
-    let mut letters = house.ledger.dead_letters().expect("reads");
-    assert_eq!(letters.len(), 1);
-    let (headers, bytes) = letters.remove(0);
-    (serde_json::from_str(&headers).expect("JSON"), serde_json::from_slice(&bytes).expect("a record"))
-}
-
 #[tokio::test]
 async fn what_is_given_up_is_a_dead_letter_and_does_not_come_again() {
     let mut unsendable = halted("b");
@@ -317,7 +128,7 @@ async fn what_is_given_up_is_a_dead_letter_and_does_not_come_again() {
         })
         .await;
         task.stop(&house).await;
-        let (headers, kept) = dead_letter(&house);
+        let (headers, kept) = house.dead_letter();
         assert_eq!(kept, record);
         let expected = serde_json::json!({
             "reason": "webhook_gave_up", "endpoint": "hook", "attempts": "1", "last_error": expected
@@ -353,7 +164,7 @@ async fn gone_disables_the_endpoint_until_a_restart() {
     }
     other.stop(&house).await;
     task.stop(&house).await;
-    assert_eq!(dead_letter(&house).0["last_error"], "answered 410, which means never again");
+    assert_eq!(house.dead_letter().0["last_error"], "answered 410, which means never again");
     assert_eq!(soon(arrivals.recv()).await.expect("arrived").session, "a");
     assert!(arrivals.try_recv().is_err(), "nothing after 410");
     let mut task = house.start(&url, "", every(1));

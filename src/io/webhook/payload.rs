@@ -3,8 +3,10 @@
 //! Always below the 20 kB that Standard Webhooks recommends: what a person wrote is cut to fit, ids and
 //! states never.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::shapes::Test;
 use crate::halt::{HaltRecord, HaltState};
 use crate::time::Millis;
 
@@ -13,8 +15,8 @@ pub const BODY_BYTES_MAX: usize = 20_000;
 /// Stands where a text was cut.
 const CUT: &str = "…";
 
-/// What happened to the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What is told: mostly what happened to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EventType {
     /// It was halted.
     #[serde(rename = "session.halted")]
@@ -22,10 +24,13 @@ pub enum EventType {
     /// It was released.
     #[serde(rename = "session.resumed")]
     Resumed,
+    /// Nothing: somebody tries the endpoint. Not for the settings.
+    #[serde(rename = "endpoint.test", skip_deserializing)]
+    Test,
 }
 
 impl EventType {
-    /// All of them.
+    /// What an endpoint can ask for.
     pub const ALL: [Self; 2] = [Self::Halted, Self::Resumed];
 
     /// What a record tells.
@@ -65,6 +70,16 @@ pub fn body(record: &HaltRecord) -> Result<Vec<u8>, String> {
     } else {
         Err(format!("expected a body of at most {BODY_BYTES_MAX} bytes, got {} bytes", bytes.len()))
     }
+}
+
+/// The body of a test.
+///
+/// # Errors
+/// Never in practice: it is two short texts.
+pub(super) fn test_body(test: &Test<'_>) -> Result<Vec<u8>, String> {
+    let data = serde_json::json!({"id": test.id, "endpoint": test.endpoint});
+    let body = serde_json::json!({"type": EventType::Test, "timestamp": test.at, "data": data});
+    serde_json::to_vec(&body).map_err(|error| format!("a test as JSON: {error}"))
 }
 
 fn json(record: &HaltRecord) -> Result<Vec<u8>, String> {
@@ -118,6 +133,15 @@ mod tests {
             let back: HaltRecord = serde_json::from_value(value["data"].clone()).expect("a record");
             assert_eq!(back, record);
         }
+    }
+
+    #[test]
+    fn a_test_says_that_it_is_one() {
+        let test = Test { id: "t_1", endpoint: "on-call", at: Millis(1_000) };
+        let value: serde_json::Value = serde_json::from_slice(&test_body(&test).expect("JSON")).expect("JSON");
+        let expected = serde_json::json!({"type": "endpoint.test", "timestamp": "1970-01-01T00:00:01.000Z",
+                                          "data": {"id": "t_1", "endpoint": "on-call"}});
+        assert_eq!(value, expected);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! A halt is worth little when it is told late, so the first tries follow within seconds; the 5 minutes
 //! that Standard Webhooks waits after the second one would be too long.
 //!
-//! Every failure but 410 is tried again until the record is too old, even 400, 401, 403 and 404, which
-//! many senders take as final: receivers are misconfigured at three in the morning and mended at nine,
-//! and the halt must still be told then. 410 is the one word by which a receiver says "never again".
+//! Every failure is tried again until the record is too old, even 400, 401, 403 and 404, which many senders
+//! take as final: receivers are misconfigured at three in the morning and mended at nine, and the halt must
+//! still be told then. Exceptions are made by the kind of the receiver, in `target`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const FIRST_WAITS_MS: [u64; 7] = [500, 1_000, 2_000, 5_000, 15_000, 30_000, 60_0
 /// The wait after those.
 const LATER_WAIT: Duration = Duration::from_secs(300);
 /// Longest `Retry-After` that is honoured; longer ones are cut to it.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// Jitter to either side, in thousandths.
 const JITTER_PERMILLE: u32 = 200;
 
@@ -26,6 +26,8 @@ const JITTER_PERMILLE: u32 = 200;
 pub(super) enum Outcome {
     /// The receiver has taken it.
     Delivered,
+    /// The harness does not know the session any more, so that there is nothing left to stop.
+    NotThere,
     /// The receiver wants nothing more, ever.
     Gone,
     /// It may go better next time.
@@ -35,8 +37,9 @@ pub(super) enum Outcome {
         /// The wait that the receiver asked for.
         retry_after: Option<Duration>,
     },
-    /// No request can be made of this record: a try more would change nothing.
-    Unsendable(String),
+    /// No request can be made of this record, or none that the receiver would take: a try more would change
+    /// nothing.
+    Hopeless(String),
 }
 
 impl Outcome {
@@ -45,7 +48,6 @@ impl Outcome {
         let retry_after = retry_after.and_then(|text| parse_retry_after(text, now));
         match status {
             200..=299 => Self::Delivered,
-            410 => Self::Gone,
             300..=399 => Self::Failed { why: format!("answered {status}; redirects are not followed"), retry_after },
             _ => Self::Failed { why: format!("answered {status}"), retry_after },
         }
@@ -172,8 +174,7 @@ mod tests {
         for status in [200, 201, 202, 204, 299] {
             assert_eq!(of(status), Outcome::Delivered, "{status}");
         }
-        assert_eq!(of(410), Outcome::Gone);
-        for status in [100, 301, 302, 307, 308, 400, 401, 403, 404, 408, 413, 425, 429, 500, 502, 503, 504, 599] {
+        for status in [100, 301, 302, 307, 308, 400, 401, 403, 404, 408, 410, 413, 425, 429, 500, 502, 503, 504, 599] {
             let Outcome::Failed { why, retry_after } = of(status) else { panic!("{status} is tried again") };
             assert!(why.contains(&status.to_string()) && retry_after == Some(seconds(3)), "{why}");
             assert_eq!(why.contains("redirects"), (300..400).contains(&status), "{why}");
