@@ -94,7 +94,7 @@ impl Mode {
 }
 
 /// Why a rule fired, for a person to read and check.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// One sentence in words and numbers: `10 events in 5m, limit 10`.
     pub summary: String,
@@ -104,6 +104,9 @@ pub struct Evidence {
     /// The matching piece of that field and a little around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
+    /// Where the match stands in the excerpt, in characters, end exclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<(usize, usize)>,
     /// Byte range of the match in the field's text, end exclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span: Option<(usize, usize)>,
@@ -143,6 +146,16 @@ impl std::fmt::Display for Probability {
     }
 }
 
+impl JsonSchema for Probability {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Probability".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "number", "minimum": 0, "maximum": 1})
+    }
+}
+
 impl Serialize for Probability {
     fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         out.serialize_f64(self.value())
@@ -157,7 +170,7 @@ impl<'de> Deserialize<'de> for Probability {
 }
 
 /// One rule's word on one event. Schema version 1.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Schema version, 1.
     pub v: u8,

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Finding, Severity};
@@ -14,7 +15,7 @@ use crate::ids::{Origin, digest_id};
 use crate::time::Millis;
 
 /// Whether a session may go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HaltState {
     /// It may not.
@@ -24,7 +25,7 @@ pub enum HaltState {
 }
 
 /// The latest word on one session. Schema version 1; the value in `haltline.halts`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HaltRecord {
     /// Schema version, 1.
     pub v: u8,
@@ -65,6 +66,31 @@ pub struct HaltRecord {
     /// A halt that follows from a record at or before this point is void.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleared_through: Option<Origin>,
+    /// For a release: the halt that it lifts, so that whoever was told of the one is told of the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifted: Option<Lifted>,
+}
+
+/// The halt that a release lifts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lifted {
+    /// Id of its record.
+    pub id: String,
+    /// When it became known: when it was written, or where that is not noted, when it happened.
+    pub since: Millis,
+    /// The rule behind it; none for an operator's order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Arc<str>>,
+    /// The rule's severity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+}
+
+impl Lifted {
+    fn of(halt: &HaltRecord) -> Self {
+        let (rule, severity) = (halt.rule.clone(), halt.severity);
+        Self { id: halt.id.clone(), since: halt.news_since(), rule, severity }
+    }
 }
 
 /// What an operator asks for.
@@ -107,6 +133,7 @@ impl HaltRecord {
             event_id: Some(finding.event_id.clone()),
             origin: Some(finding.origin.clone()),
             cleared_through: before.and_then(|b| b.cleared_through.clone()),
+            lifted: None,
         }
     }
 
@@ -147,7 +174,15 @@ impl HaltRecord {
             event_id: None,
             origin: None,
             cleared_through,
+            lifted: before.filter(|_| released).map(Lifted::of),
         })
+    }
+
+    /// The record in these bytes, if it is one and has this id. Quick for the many that have another.
+    #[must_use]
+    pub fn in_json(bytes: &[u8], id: &str) -> Option<Self> {
+        memchr::memmem::find(bytes, id.as_bytes())?;
+        serde_json::from_slice(bytes).ok().filter(|record: &Self| record.id == id)
     }
 
     /// Whether this record changes what `before` said.
@@ -173,6 +208,14 @@ impl HaltRecord {
     #[must_use]
     pub fn releases(&self) -> u64 {
         self.epoch / 2
+    }
+
+    /// The same for a halt and the release that lifts it, and for nothing else: states alternate, so that
+    /// a halt has an odd epoch and its release the even one after it.
+    #[must_use]
+    pub fn incident(&self) -> String {
+        let number = self.epoch.div_ceil(2).to_le_bytes();
+        digest_id("i_", &[self.tenant.as_bytes(), self.session.as_bytes(), &number])
     }
 
     /// Whether the session may not go on.
@@ -232,6 +275,24 @@ mod tests {
             assert_eq!(released.epoch, 2);
             assert!(released.voids(&origin(void)) && !released.voids(&origin(stands)), "seen {seen:?}");
         }
+    }
+
+    #[test]
+    fn a_release_names_the_halt_that_it_lifts_and_is_of_the_same_incident() {
+        let mut halted = halted_at(5);
+        (halted.rule, halted.severity, halted.written) = (Some("r".into()), Some(Severity::High), Some(Millis(7)));
+        let next = |state, before: &HaltRecord| HaltRecord::from_order(&order(state, None), Some(before));
+        let released = next(HaltState::Running, &halted).expect("was halted");
+        let lifted = released.lifted.clone().expect("lifts one");
+        assert_eq!((lifted.id, lifted.since), (halted.id.clone(), Millis(7)));
+        assert_eq!((lifted.rule.as_deref(), lifted.severity), (Some("r"), Some(Severity::High)));
+        let again = next(HaltState::Halted, &released).expect("was running");
+        assert_eq!((&halted.lifted, &again.lifted), (&None, &None));
+        assert_eq!(halted.incident(), released.incident());
+        assert_ne!(halted.incident(), again.incident());
+        assert_eq!(again.incident(), next(HaltState::Running, &again).expect("was halted").incident());
+        let other = HaltRecord { session: "t".into(), ..halted.clone() };
+        assert_ne!(other.incident(), halted.incident());
     }
 
     #[test]

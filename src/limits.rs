@@ -31,6 +31,8 @@ pub const FINDINGS_PER_EVENT_MAX: usize = 64;
 pub const EXCERPT_CHARS_MAX: usize = 160;
 /// Most recent findings that a session's own record keeps.
 pub const FINDINGS_PER_SESSION_MAX: usize = 16;
+/// Last events that a session remembers, for who looks at it.
+pub const TRAIL_MAX: usize = 12;
 /// Bytes of earlier turns that a session keeps of what it heard, of what it read and of what it did,
 /// so that an attack in pieces is seen whole.
 pub const STREAM_TAIL_BYTES: usize = 256;
@@ -141,6 +143,23 @@ pub const HTTP_BODY_BYTES_MAX: usize = 4 << 20;
 pub const HTTP_CONCURRENCY_MAX: usize = 512;
 /// Longest time that one request may take.
 pub const HTTP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+/// Server-sent event streams at once.
+pub const HTTP_STREAMS_MAX: usize = 2_048;
+/// Longest time that a request may wait for a confirmation's answer.
+pub const CONFIRM_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+/// Confirmations that are remembered; beyond it the oldest answered or expired one goes, and when all are
+/// pending no new one is made.
+pub const CONFIRMATIONS_MAX: usize = 10_000;
+/// Pending confirmations of one session.
+pub const CONFIRMATIONS_PER_SESSION_MAX: usize = 32;
+/// Entries of the audit log that the API can list.
+pub const AUDIT_LISTED_MAX: usize = 1_000;
+/// Events of one backtest by the API.
+pub const BACKTEST_EVENTS_MAX: usize = 10_000;
+/// Halts and releases that a stream can go back to.
+pub const HALTS_KEPT_MAX: usize = 1_000;
+/// How long the gate waits for the windows of a session.
+pub const GATE_WINDOWS_WAIT: std::time::Duration = std::time::Duration::from_millis(50);
 /// Longest reason or actor of an operator's order, in characters.
 pub const REASON_CHARS_MAX: usize = 1_000;
 /// Most sessions or findings in one answer.
@@ -149,6 +168,14 @@ pub const PAGE_MAX: usize = 1_000;
 pub const WEBHOOK_IN_FLIGHT: usize = 16;
 /// Webhooks of one endpoint that are held at once, under way or waiting for their next try.
 pub const WEBHOOK_HELD: usize = 1_024;
+/// Deliveries of one endpoint that its log shows.
+pub const WEBHOOK_LOG_ROWS: usize = 256;
+/// Redeliveries by hand that wait for one endpoint.
+pub const WEBHOOK_QUEUED_BY_HAND: usize = 64;
+/// Most patterns of one filter, networks or labels of one endpoint.
+pub const WEBHOOK_LIST_MAX: usize = 64;
+/// Alerts that one endpoint is told again and again while their halts are in force, the latest first.
+pub const WEBHOOK_RESENT_MAX: usize = 10_000;
 /// Webhook endpoints.
 pub const WEBHOOKS_MAX: usize = 32;
 

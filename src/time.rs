@@ -94,6 +94,16 @@ impl<'de> serde::Deserialize<'de> for Millis {
     }
 }
 
+impl schemars::JsonSchema for Millis {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "date-time", "description": "RFC 3339, milliseconds, UTC"})
+    }
+}
+
 impl Add<Span> for Millis {
     type Output = Self;
     fn add(self, span: Span) -> Self {

@@ -246,11 +246,12 @@ impl Engine {
         let goal = inside.and_then(|inside| context.destinations.outside(inside, context.event));
         let goal = goal.map(|name| format!(", on its way to {name}")).unwrap_or_default();
         let secrets = masks::secrets_of(&self.program.scanner, &Layers::of(&one.text));
-        let excerpt = |span: &Range<usize>| masks::excerpt(&one.text, span, &secrets, EXCERPT_CHARS_MAX);
+        let excerpt = span.as_ref().map(|span| masks::excerpt(&one.text, span, &secrets, EXCERPT_CHARS_MAX));
         Evidence {
             summary: format!("`{path}` carries {how_much} of what came in {source}{goal}"),
             field: Some(path.clone()),
-            excerpt: span.as_ref().map(excerpt),
+            mark: excerpt.as_ref().map(|(_, mark)| *mark),
+            excerpt: excerpt.map(|(shown, _)| shown),
             span: span.filter(|_| one.is_plain).map(|span| (span.start, span.end)),
             ..Evidence::default()
         }

@@ -91,10 +91,13 @@ pub(super) fn without_secrets(reasons: Vec<String>, text: &str, secrets: &[Range
 
 /// Evidence with its secrets masked.
 pub(super) fn masked(evidence: Evidence, mask: impl Fn(&str) -> String) -> Evidence {
+    let excerpt = evidence.excerpt.as_deref().map(&mask);
     Evidence {
         summary: mask(&evidence.summary),
         field: evidence.field.as_deref().map(&mask),
-        excerpt: evidence.excerpt.as_deref().map(&mask),
+        // What changes now has other places.
+        mark: evidence.mark.filter(|_| excerpt == evidence.excerpt),
+        excerpt,
         reasons: evidence.reasons.iter().map(|reason| mask(reason)).collect(),
         ..evidence
     }
@@ -174,17 +177,28 @@ fn to_its_end(text: &str, range: Range<usize>) -> Range<usize> {
 }
 
 /// The piece of a text around `found`, at most `chars_max` characters, secrets masked and control
-/// characters made visible. `secrets` are in order.
-pub(super) fn excerpt(text: &str, found: &Range<usize>, secrets: &[Range<usize>], chars_max: usize) -> String {
+/// characters made visible; and where in it `found` is, in characters. `secrets` are in order.
+pub(super) fn excerpt(
+    text: &str,
+    found: &Range<usize>,
+    secrets: &[Range<usize>],
+    chars_max: usize,
+) -> (String, (usize, usize)) {
     let around = chars_max.saturating_sub(found.len()) / 2;
     let start = text.floor_char_boundary(found.start.saturating_sub(around));
     // A secret that reaches into the piece from the left must not be shown from its middle.
     let start = secrets.iter().filter(|s| s.start < start && start < s.end).map(|s| s.start).min().unwrap_or(start);
     let end = text.ceil_char_boundary((start + 4 * chars_max + found.len()).min(text.len()));
-    let inside = |range: &Range<usize>| range.start.max(start) - start..range.end.min(end).max(start) - start;
-    let shown: Vec<Range<usize>> = secrets.iter().filter(|s| s.start >= start && s.start < end).map(inside).collect();
-    let piece = replace(text.get(start..end).unwrap_or_default(), &shown);
-    piece.chars().take(chars_max).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    // What is shown of the text up to a place; a secret that goes on there counts with its mask.
+    let shown_to = |to: usize| {
+        let inside = |range: &Range<usize>| range.start.max(start) - start..range.end.min(end).max(start) - start;
+        let shown = secrets.iter().filter(|s| s.start >= start && s.start < to).map(inside);
+        let to = secrets.iter().filter(|s| s.start < to && to < s.end).map(|s| s.end.min(end)).max().unwrap_or(to);
+        replace(text.get(start..text.floor_char_boundary(to)).unwrap_or_default(), &shown.collect::<Vec<_>>())
+    };
+    let place = |at: usize| shown_to(at.clamp(start, end)).chars().count().min(chars_max);
+    let piece = shown_to(end).chars().take(chars_max).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (piece, (place(found.start), place(found.end)))
 }
 
 /// Puts the mask over ranges of a text that are in order; they may overlap.
@@ -210,13 +224,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_found_is_marked_in_its_excerpt() {
+        let long = format!("{}find\u{e9} me{}", "\u{e4}b ".repeat(100), " c".repeat(200));
+        let at = long.find("find").expect("there");
+        let secret = std::slice::from_ref(&(2..14));
+        let rows = [
+            ("before it after", 7..9, [].as_slice(), "it"),
+            (&long, at..at + 9, &[], "find\u{e9} me"),
+            ("a SECRETSECRET b it", 17..19, secret, "it"),
+            ("a SECRETSECRET b", 4..8, secret, ""),
+        ];
+        for (text, found, secrets, marked) in rows {
+            let (piece, (from, to)) = excerpt(text, &found, secrets, 40);
+            let shown: String = piece.chars().skip(from).take(to - from).collect();
+            assert_eq!(shown, marked, "{piece}");
+        }
+    }
+
+    #[test]
     fn secrets_are_masked_however_a_text_is_cut() {
         let text = "before SECRETSECRETSECRET after";
         let secret = 7..25;
         assert_eq!(replace(text, &[secret.clone(), 10..12, 20..25]), "before SECR… after");
         for chars_max in 1..40 {
             for start in 0..text.len() {
-                let piece = excerpt(text, &(start..start + 1), std::slice::from_ref(&secret), chars_max);
+                let (piece, _) = excerpt(text, &(start..start + 1), std::slice::from_ref(&secret), chars_max);
                 assert!(!piece.contains("SECRE"), "{piece}");
                 assert!(piece.chars().count() <= chars_max);
             }

@@ -58,7 +58,7 @@ use crate::window::Keyed;
 pub use keys::HashKey;
 pub use program::Program;
 pub use selftest::{CaseFailure, run_cases};
-pub use sessions::{FindingSummary, Session, SessionView};
+pub use sessions::{FindingSummary, Session, SessionView, Step};
 pub use snapshot::SnapshotError;
 pub use what_if::WhatIf;
 
@@ -233,7 +233,11 @@ impl Engine {
     /// What is known of a session.
     #[must_use]
     pub fn session(&self, tenant: &str, session: &str) -> Option<SessionView> {
-        self.sessions.get(self.session_key(tenant, session)).map(|known| self.view(known))
+        let known = self.sessions.get(self.session_key(tenant, session))?;
+        let mut view = self.view(known);
+        view.trail = known.trail(&self.shard);
+        view.trail.iter_mut().for_each(|step| step.tool = step.tool.take().map(|tool| self.mask(&tool)));
+        Some(view)
     }
 
     /// What is known of the sessions that were active last, of one tenant where it is given, in no order.

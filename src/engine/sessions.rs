@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::HashKey;
 use super::stream::Tails;
-use crate::event::Event;
+use crate::event::{Event, Kind};
 use crate::finding::{Action, Finding, Mode, Severity};
 use crate::ids::{Origin, ShardId};
-use crate::limits::{FINDINGS_PER_SESSION_MAX, MARKS_PER_SESSION_MAX, RECENT_IDS, SCORED_RULES_MAX};
+use crate::limits::{FINDINGS_PER_SESSION_MAX, MARKS_PER_SESSION_MAX, RECENT_IDS, SCORED_RULES_MAX, TRAIL_MAX};
 use crate::text;
 use crate::time::Millis;
 
@@ -50,6 +51,30 @@ pub struct Session {
     marks: VecDeque<Mark>,
     /// The end of what was sent out.
     pub(super) sent: Option<Box<text::Tails>>,
+    /// The last events, for who looks at the session.
+    trail: VecDeque<Footprint>,
+}
+
+/// An event as a session remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Footprint {
+    offset: i64,
+    ts: Millis,
+    kind: u8,
+    tool: Option<Box<str>>,
+}
+
+/// One of the last events of a session.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Step {
+    /// Where its record stands.
+    pub origin: Origin,
+    /// Event time.
+    pub ts: Millis,
+    /// What kind of event it is.
+    pub kind: &'static str,
+    /// The tool that it names.
+    pub tool: Option<String>,
 }
 
 /// An event that a rule about several steps may name later.
@@ -61,7 +86,7 @@ struct Mark {
 }
 
 /// A session as the API shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct SessionView {
     /// Tenant of the session.
     pub tenant: Arc<str>,
@@ -87,10 +112,13 @@ pub struct SessionView {
     pub findings_total: u64,
     /// The latest findings, oldest first.
     pub findings: Vec<FindingSummary>,
+    /// The last events, oldest first; told beside this.
+    #[serde(skip)]
+    pub trail: Vec<Step>,
 }
 
 /// A finding as a session remembers it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FindingSummary {
     /// Id of the finding.
     pub id: String,
@@ -112,6 +140,14 @@ pub struct FindingSummary {
     pub summary: String,
     /// The matching piece, masked where it is a secret.
     pub excerpt: Option<String>,
+}
+
+impl Footprint {
+    fn step(&self, shard: &ShardId) -> Step {
+        let origin = Origin { topic: shard.topic.clone(), partition: shard.partition, offset: self.offset };
+        let kind = Kind::ALL.get(usize::from(self.kind)).map_or("other", |kind| kind.as_str());
+        Step { origin, ts: self.ts, kind, tool: self.tool.as_deref().map(str::to_owned) }
+    }
 }
 
 impl Session {
@@ -136,6 +172,7 @@ impl Session {
             scored: Vec::new(),
             marks: VecDeque::new(),
             sent: None,
+            trail: VecDeque::new(),
         }
     }
 
@@ -191,6 +228,12 @@ impl Session {
             return seen;
         }
         self.events += 1;
+        if self.trail.len() >= TRAIL_MAX {
+            self.trail.pop_front();
+        }
+        let kind = Kind::ALL.iter().position(|kind| *kind == event.kind).and_then(|kind| u8::try_from(kind).ok());
+        let tool = event.tool.as_ref().map(|tool| tool.name.as_ref().into());
+        self.trail.push_back(Footprint { offset, ts, kind: kind.unwrap_or_default(), tool });
         self.after_halt += u64::from(halted);
         self.first_seen = self.first_seen.min(ts);
         self.last_seen = self.last_seen.max(ts);
@@ -240,6 +283,11 @@ impl Session {
         b.last_seen.cmp(&a.last_seen).then_with(|| (&a.tenant, &a.session).cmp(&(&b.tenant, &b.session)))
     }
 
+    /// The last events, the oldest first.
+    pub(super) fn trail(&self, shard: &ShardId) -> Vec<Step> {
+        self.trail.iter().map(|print| print.step(shard)).collect()
+    }
+
     pub(super) fn view(&self, shard: &ShardId) -> SessionView {
         SessionView {
             tenant: self.tenant.clone(),
@@ -254,6 +302,7 @@ impl Session {
             events_after_halt: self.after_halt,
             findings_total: self.findings_total,
             findings: self.findings.iter().cloned().collect(),
+            trail: Vec::new(),
         }
     }
 

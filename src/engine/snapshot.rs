@@ -23,7 +23,7 @@ use crate::time::Millis;
 use crate::window::{Keyed, Saved};
 
 const MAGIC: &[u8; 8] = b"HLTSTATE";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const DIGEST_BYTES: usize = 32;
 /// What is hashed to see whether two engines have the same secret.
 const KEY_CHECK: &[u8] = b"haltline snapshot";

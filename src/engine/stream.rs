@@ -246,10 +246,12 @@ impl Engine {
         ends: &Ends,
     ) -> Finding {
         let secrets = masks::secrets_of(&program.scanner, &Layers::of(joined));
+        let (excerpt, mark) = masks::excerpt(joined, over, &secrets, EXCERPT_CHARS_MAX);
         let evidence = Evidence {
             summary,
             field: Some(ends.path.clone()),
-            excerpt: Some(masks::excerpt(joined, over, &secrets, EXCERPT_CHARS_MAX)),
+            excerpt: Some(excerpt),
+            mark: Some(mark),
             score,
             ..Evidence::default()
         };

@@ -135,12 +135,14 @@ impl Engine {
         let reasons = masks::without_secrets(reasons, layer.original(), secrets);
         let is_original = std::ptr::eq(text, layer.original());
         let span = if is_original { window } else { layer.original_range(window) };
+        let (excerpt, mark) = masks::excerpt(layer.original(), &span, secrets, EXCERPT_CHARS_MAX);
         let probability = Probability::of(score.probability());
         let strongest = reasons.first().map(|reason| format!(": {reason}")).unwrap_or_default();
         Evidence {
             summary: format!("`{path}` reads like an attack on the agent, score {probability}{strongest}"),
             field: Some(path.to_owned()),
-            excerpt: Some(masks::excerpt(layer.original(), &span, secrets, EXCERPT_CHARS_MAX)),
+            excerpt: Some(excerpt),
+            mark: Some(mark),
             span: Some((span.start, span.end)),
             decoded: names(layer),
             score: Some(probability),
@@ -240,15 +242,22 @@ pub(super) fn match_evidence(
 /// The evidence of a secret.
 pub(super) fn secret_evidence(secret: &str, span: Range<usize>, path: &str, decoded: Vec<String>) -> Evidence {
     let shown = masks::hint(secret);
-    evidence((shown.clone(), shown), span, path, decoded)
+    let all = (0, shown.chars().count());
+    evidence((shown.clone(), (shown, all)), span, path, decoded)
 }
 
-fn evidence((shown, excerpt): (String, String), span: Range<usize>, path: &str, decoded: Vec<String>) -> Evidence {
+fn evidence(
+    (shown, (excerpt, mark)): (String, (String, (usize, usize))),
+    span: Range<usize>,
+    path: &str,
+    decoded: Vec<String>,
+) -> Evidence {
     let how = if decoded.is_empty() { String::new() } else { format!(", decoded from {}", decoded.join(" in ")) };
     Evidence {
         summary: format!("`{shown}` in `{path}`{how}"),
         field: Some(path.to_owned()),
         excerpt: Some(excerpt),
+        mark: Some(mark),
         span: Some((span.start, span.end)),
         decoded,
         ..Evidence::default()

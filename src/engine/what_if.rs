@@ -136,8 +136,8 @@ kind = "tool_call"
 
 [rate]
 group_by = "session"
-at_least = 3
-within = "1m"
+window = "1m"
+count_at_least = 3
 "#;
 
     const REFUND: &[u8] = br#"{"v":1,"session":"s","kind":"tool_call","tool":{"name":"refund","args":{"order":1}}}"#;
