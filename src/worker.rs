@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, never, select};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::engine::{Input, Program, SessionView, Settings};
-use crate::event::{Kind, Reason};
+use crate::engine::{Input, Program, SessionView, Settings, WhatIf};
+use crate::event::{Kind, Reason, parse};
 use crate::finding::Finding;
+use crate::halt::HaltRecord;
 use crate::ids::ShardId;
 use crate::io::clock;
-use crate::io::fleet::{Assignment, Control, Fleet, newest_first};
+use crate::io::fleet::{Assignment, Control, Fleet, Question, newest_first};
 use crate::io::halts::HaltView;
 use crate::io::ledger::{Entry, Ledger, WriteResult};
 use crate::io::lines::{FILE_SOURCE, STDIN_SOURCE};
@@ -48,8 +49,21 @@ pub struct Shared {
     pub settings: Settings,
     /// Told of each halt of a rule when it is durable.
     pub halted: Option<UnboundedSender<HaltNotice>>,
+    /// Told of each halt of a rule when it is durable, for the audit log.
+    pub noted: Option<UnboundedSender<HaltRecord>>,
     /// Told of each finding when it is durable.
     pub found: Option<UnboundedSender<Finding>>,
+}
+
+/// What is asked of one worker.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// The other end of `control`.
+    pub to_self: Sender<Control>,
+    /// Orders and the ledger's answers.
+    pub control: Receiver<Control>,
+    /// Questions of the gate.
+    pub questions: Receiver<Question>,
 }
 
 /// One worker thread's state.
@@ -59,6 +73,8 @@ pub struct Worker<R, P> {
     control: Receiver<Control>,
     /// Its own queue, for the ledger's answers.
     to_self: Sender<Control>,
+    questions: Receiver<Question>,
+    spare: WhatIf,
     batches: Receiver<Vec<R>>,
     progress: P,
     shards: Vec<Shard>,
@@ -101,15 +117,18 @@ impl<R: Record, P: Progress> Worker<R, P> {
     pub fn new(
         shared: Arc<Shared>,
         program: Arc<Program>,
-        (to_self, control): (Sender<Control>, Receiver<Control>),
+        Queue { to_self, control, questions }: Queue,
         batches: Receiver<Vec<R>>,
         progress: P,
     ) -> Self {
+        let spare = WhatIf::new(program.clone(), shared.settings);
         Self {
             shared,
             program,
             control,
             to_self,
+            questions,
+            spare,
             batches,
             progress,
             shards: Vec::new(),
@@ -126,13 +145,14 @@ impl<R: Record, P: Progress> Worker<R, P> {
     /// Works until it is told to stop or the source ends, and all that is on the way is durable.
     pub fn run(mut self) {
         let control = self.control.clone();
-        let batches = self.batches.clone();
+        let (batches, questions) = (self.batches.clone(), self.questions.clone());
         let mut source_ended = false;
         while !self.is_over(source_ended) {
             let takes_more = !source_ended && self.stop_by.is_none() && self.in_flight.len() < BATCHES_IN_FLIGHT;
             let room = if takes_more { batches.clone() } else { never() };
             select! {
                 recv(control) -> message => message.into_iter().for_each(|message| self.handle(message)),
+                recv(questions) -> question => question.into_iter().for_each(|question| self.consider(question)),
                 recv(room) -> batch => match batch {
                     Ok(batch) => {
                         // An assignment is sent before the first batch of its shard.
@@ -182,6 +202,16 @@ impl<R: Record, P: Progress> Worker<R, P> {
         }
     }
 
+    /// Answers what would follow from an action.
+    fn consider(&mut self, Question { event, reply }: Question) {
+        let parsed = parse(&event).ok();
+        let found = parsed.and_then(|parsed| {
+            let spare = &mut self.spare;
+            self.shards.iter().find_map(|shard| spare.ask(shard.engine(), &parsed.event, clock::now()))
+        });
+        let _ = reply.send(found);
+    }
+
     fn assign(&mut self, assignment: Assignment) {
         let halts = self.shared.halts.all();
         self.shards.retain(|shard| *shard.id() != assignment.shard);
@@ -207,6 +237,9 @@ impl<R: Record, P: Progress> Worker<R, P> {
         let (mut outcome, mut tally) = (Outcome::default(), Tally::default());
         let mut touched: Vec<usize> = Vec::new();
         for record in batch {
+            while let Ok(question) = self.questions.try_recv() {
+                self.consider(question);
+            }
             let view = record.view();
             let is_owner = |shard: &Shard| shard.id().partition == view.partition && *shard.id().topic == *view.topic;
             // A shard that was revoked in the meantime is its next owner's business.
@@ -312,6 +345,9 @@ impl<R: Record, P: Progress> Worker<R, P> {
             tracing::warn!(tenant = %record.tenant, session = %record.session, rule, reason = %record.reason, "session halted");
             if self.shared.halts.apply(record) {
                 self.shared.fleet.tell(record);
+            }
+            if let Some(noted) = &self.shared.noted {
+                let _ = noted.send(record.clone());
             }
             if let Some(halted) = &self.shared.halted {
                 let _ = halted.send(notice);

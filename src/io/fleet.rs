@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::ledger::WriteResult;
 use crate::engine::{Program, SessionView};
+use crate::finding::Finding;
 use crate::halt::HaltRecord;
 use crate::ids::ShardId;
 use crate::time::Millis;
@@ -73,17 +74,51 @@ pub struct Assignment {
     pub watermark: Option<Millis>,
 }
 
+/// What would follow from an action that has not happened. Answered between two records, not between two batches:
+/// somebody waits for it.
+#[derive(Debug)]
+pub struct Question {
+    /// The action as an event.
+    pub event: Arc<[u8]>,
+    /// Where the answer goes: what would be found, or `None` where no shard of the worker knows the session.
+    pub reply: oneshot::Sender<Option<Vec<Finding>>>,
+}
+
 /// All workers of this process.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     workers: Arc<[Sender<Control>]>,
+    questions: Arc<[Sender<Question>]>,
 }
 
 impl Fleet {
     /// The workers by their queues.
     #[must_use]
     pub fn new(workers: Vec<Sender<Control>>) -> Self {
-        Self { workers: workers.into() }
+        Self { workers: workers.into(), questions: Arc::new([]) }
+    }
+
+    /// The same, with the queues of their questions.
+    #[must_use]
+    pub fn with_questions(self, questions: Vec<Sender<Question>>) -> Self {
+        Self { questions: questions.into(), ..self }
+    }
+
+    /// What the owner of a session would find if an event happened; `None` where no worker of this process knows its
+    /// session.
+    pub async fn what_if(&self, event: &Arc<[u8]>) -> Option<Vec<Finding>> {
+        let mut answers = Vec::with_capacity(self.questions.len());
+        for queue in self.questions.iter() {
+            let (reply, answer) = oneshot::channel();
+            if queue.send(Question { event: event.clone(), reply }).is_ok() {
+                answers.push(answer);
+            }
+        }
+        let mut found = None;
+        for answer in answers {
+            found = answer.await.unwrap_or_default().or(found);
+        }
+        found
     }
 
     /// Number of workers.

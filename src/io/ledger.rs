@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::kafka::KafkaLedger;
 use super::local::LocalLedger;
+use crate::halt::HaltRecord;
 
 /// What an entry is, and so which topic or table it goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +21,10 @@ pub enum Stream {
     Halts,
     /// What could not be used, with the reason.
     DeadLetters,
+    /// Actions that wait for a person, by id.
+    Confirmations,
+    /// Who did what, append-only.
+    Audit,
 }
 
 /// One record to make durable.
@@ -67,6 +72,20 @@ impl Ledger {
         let (reply, answer) = tokio::sync::oneshot::channel();
         self.write(entries, Box::new(move |result| drop(reply.send(result))));
         answer.await.unwrap_or_else(|_| Err("the ledger ended".to_owned()))
+    }
+
+    /// The halt or release with this id, as far back as the outbox still reaches. Reads much: for what a
+    /// person asks for now and then.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or not within some seconds; says why.
+    pub async fn halt_event(&self, id: &str) -> Result<Option<HaltRecord>, String> {
+        let (ledger, id) = (self.clone(), id.to_owned());
+        let read = move || match ledger {
+            Self::Kafka(ledger) => ledger.halt_event(&id),
+            Self::Local(ledger) => ledger.halt_event(&id),
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(format!("cannot read the ledger: {error}")))
     }
 }
 

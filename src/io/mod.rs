@@ -5,9 +5,14 @@
 //! loop above puts the two together.
 
 pub mod api;
+pub mod audit;
 pub mod clock;
+pub mod confirm;
+pub mod credentials;
+pub mod feed;
 pub mod fleet;
 pub mod halts;
+pub mod hooks;
 pub mod ingest;
 pub mod kafka;
 pub mod ledger;
@@ -19,5 +24,7 @@ pub mod outbox;
 pub mod ready;
 pub mod recent;
 pub mod record;
+pub mod replay;
 pub mod rule_files;
+pub mod rulebook;
 pub mod webhook;

@@ -1,37 +1,70 @@
-//! The latest findings, for the API and the console. A bounded ring; the ledger has them all.
+//! The latest findings, for the API and the console, and how often each rule has found something. The ledger has
+//! all of them; here is what this process saw since its start.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::finding::Finding;
-use crate::limits::FINDINGS_LISTED_MAX;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-/// A ring of findings, newest last.
-#[derive(Debug, Default)]
+use super::feed::Feed;
+use crate::finding::{Finding, Mode};
+use crate::limits::FINDINGS_LISTED_MAX;
+use crate::time::Millis;
+
+/// Findings that have become durable.
+#[derive(Debug)]
 pub struct Recent {
-    ring: Mutex<VecDeque<Arc<Finding>>>,
+    /// In order; followed by streams.
+    pub feed: Feed<Finding>,
+    hits: Mutex<BTreeMap<Arc<str>, Hits>>,
+}
+
+/// How often a rule has found something since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Hits {
+    /// Findings that count.
+    pub hits: u64,
+    /// Findings in shadow mode.
+    pub would_have: u64,
+    /// Event time of the latest finding.
+    pub last_hit: Option<Millis>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { feed: Feed::new(FINDINGS_LISTED_MAX), hits: Mutex::default() }
+    }
 }
 
 impl Recent {
     /// Adds findings that have become durable.
     pub fn add(&self, findings: impl Iterator<Item = Finding>) {
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         for finding in findings {
-            if ring.len() >= FINDINGS_LISTED_MAX {
-                ring.pop_front();
+            let mut hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_rule = hits.entry(finding.rule.clone()).or_default();
+            match finding.mode {
+                Mode::Enforce => of_rule.hits += 1,
+                Mode::Shadow => of_rule.would_have += 1,
             }
-            ring.push_back(Arc::new(finding));
+            of_rule.last_hit = of_rule.last_hit.max(Some(finding.ts));
+            drop(hits);
+            self.feed.push(finding);
         }
+    }
+
+    /// How often a rule has found something.
+    #[must_use]
+    pub fn hits(&self, rule: &str) -> Hits {
+        self.hits.lock().unwrap_or_else(PoisonError::into_inner).get(rule).copied().unwrap_or_default()
     }
 
     /// The newest findings first, of one tenant and session where these are given.
     #[must_use]
     pub fn list(&self, tenant: Option<&str>, session: Option<&str>, limit: usize) -> Vec<Arc<Finding>> {
-        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = |finding: &&Arc<Finding>| {
+        self.feed.latest(limit, |finding| {
             tenant.is_none_or(|tenant| *finding.tenant == *tenant)
                 && session.is_none_or(|session| *finding.session == *session)
-        };
-        ring.iter().rev().filter(wanted).take(limit).cloned().collect()
+        })
     }
 }

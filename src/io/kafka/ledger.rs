@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer, ProducerConte
 
 use super::context::Reporter;
 use super::settings::KafkaSettings;
+use crate::halt::HaltRecord;
 use crate::io::ingest::Posted;
 use crate::io::ledger::{Done, Entry};
 
@@ -109,6 +110,14 @@ impl KafkaLedger {
         for event in events {
             self.send(BaseRecord::with_opaque_to(topic, group.clone()).key(&event.session).payload(&event.bytes));
         }
+    }
+
+    /// The halt or release with this id; `None` where the topic does not hold it any more.
+    ///
+    /// # Errors
+    /// When the topic cannot be read, or not in time.
+    pub fn halt_event(&self, id: &str) -> Result<Option<HaltRecord>, String> {
+        super::outbox::find(&self.settings, id)
     }
 
     /// Waits until nothing is on the way any more, or `timeout` has passed.

@@ -18,4 +18,4 @@ pub use range::read_topic;
 pub use settings::{KafkaSettings, Start};
 pub use source::{End, KafkaProgress, Source, SourceContext, poll};
 pub use topics::{check_halts_topic, prepare};
-pub use view::follow;
+pub use view::{follow, last_record};

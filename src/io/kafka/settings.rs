@@ -126,6 +126,8 @@ impl KafkaSettings {
             Stream::HaltEvents => "halt-events",
             Stream::Halts => "halts",
             Stream::DeadLetters => "dead-letters",
+            Stream::Confirmations => "confirmations",
+            Stream::Audit => "audit",
         };
         format!("{}{name}", self.topic_prefix)
     }

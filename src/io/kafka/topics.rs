@@ -19,7 +19,7 @@ struct Wanted {
     config: &'static [(&'static str, &'static str)],
 }
 
-const WANTED: [Wanted; 4] = [
+const WANTED: [Wanted; 6] = [
     Wanted { stream: Stream::Findings, partitions: 4, config: &[("retention.ms", "604800000")] },
     // One partition: a total order of halts and releases; they are few.
     Wanted { stream: Stream::HaltEvents, partitions: 1, config: &[("retention.ms", "2592000000")] },
@@ -34,6 +34,14 @@ const WANTED: [Wanted; 4] = [
         ],
     },
     Wanted { stream: Stream::DeadLetters, partitions: 1, config: &[("retention.ms", "1209600000")] },
+    // One partition: of two answers all replicas see the same one first. Nobody asks for old ones.
+    Wanted {
+        stream: Stream::Confirmations,
+        partitions: 1,
+        config: &[("cleanup.policy", "compact,delete"), ("retention.ms", "604800000")],
+    },
+    // Kept for ever; whoever must forget sets a retention that the law allows.
+    Wanted { stream: Stream::Audit, partitions: 1, config: &[("retention.ms", "-1")] },
 ];
 
 /// Waits for the broker and makes the topics that are missing. While the broker can't be reached it says

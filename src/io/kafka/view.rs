@@ -1,4 +1,4 @@
-//! The halts topic, read whole and then followed: how every replica knows every halt.
+//! A topic that is read whole and then followed: how every replica knows every halt and every confirmation.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,27 +11,24 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::context::{Reporter, Reporting};
 use super::settings::KafkaSettings;
-use crate::halt::HaltRecord;
-use crate::io::fleet::Fleet;
-use crate::io::halts::HaltView;
 use crate::io::ledger::Stream;
 
 const POLL: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the halts topic into the view and goes on until `stop`. The view is complete when every
-/// partition has been read to its end; `on_complete` is called then, once.
+/// Reads a topic from its beginning and goes on until `stop`. When every partition has been read to its end,
+/// `on_complete` is called, once. An empty value is a tombstone, by which an operator makes room; it says nothing.
 ///
 /// # Errors
 /// When the topic cannot be read at all.
 pub fn follow(
     settings: &KafkaSettings,
-    view: &HaltView,
-    fleet: &Fleet,
+    stream: Stream,
     stop: &AtomicBool,
+    take: impl Fn(&[u8]),
     on_complete: impl FnOnce(),
 ) -> Result<(), String> {
-    let topic = settings.topic(Stream::Halts);
+    let topic = settings.topic(stream);
     let named = |error: KafkaError| format!("kafka: cannot read {topic}: {error}");
     let group = format!("{}-view-{}", settings.group, std::process::id());
     let consumer: BaseConsumer<Reporting> =
@@ -40,21 +37,45 @@ pub fn follow(
     let mut on_complete = Some(on_complete);
     while !stop.load(Ordering::Relaxed) {
         match consumer.poll(POLL) {
-            Some(Ok(record)) => take(record.payload(), view, fleet),
+            Some(Ok(record)) => record.payload().filter(|payload| !payload.is_empty()).into_iter().for_each(&take),
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 behind.remove(&partition);
                 if behind.is_empty()
                     && let Some(complete) = on_complete.take()
                 {
-                    view.set_complete();
                     complete();
                 }
             }
-            Some(Err(error)) => consumer.context().0.report(&error, "reading the halts"),
+            Some(Err(error)) => consumer.context().0.report(&error, &format!("reading {topic}")),
             None => {}
         }
     }
     Ok(())
+}
+
+/// The last record of a topic with one partition; `None` where it is empty.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn last_record(settings: &KafkaSettings, stream: Stream) -> Result<Option<Vec<u8>>, String> {
+    let topic = settings.topic(stream);
+    let named = |error: KafkaError| format!("kafka: cannot read {topic}: {error}");
+    let consumer: BaseConsumer<Reporting> = settings
+        .reader("last", &settings.group)
+        .create_with_context(Reporting(Reporter::new("last")))
+        .map_err(named)?;
+    let (low, high) = consumer.fetch_watermarks(&topic, 0, TIMEOUT).map_err(named)?;
+    if high <= low {
+        return Ok(None);
+    }
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(&topic, 0, Offset::Offset(high - 1)).map_err(named)?;
+    consumer.assign(&assignment).map_err(named)?;
+    match consumer.poll(TIMEOUT) {
+        Some(Ok(record)) => Ok(record.payload().map(<[u8]>::to_vec)),
+        Some(Err(error)) => Err(named(error)),
+        None => Err(format!("kafka: no answer within {} s for the last record of {topic}", TIMEOUT.as_secs())),
+    }
 }
 
 fn assign_all(consumer: &BaseConsumer<Reporting>, topic: &str) -> Result<BTreeSet<i32>, KafkaError> {
@@ -67,17 +88,4 @@ fn assign_all(consumer: &BaseConsumer<Reporting>, topic: &str) -> Result<BTreeSe
     }
     consumer.assign(&assignment)?;
     Ok(partitions)
-}
-
-/// An empty value is a tombstone, by which an operator makes room; it un-halts nobody here.
-fn take(payload: Option<&[u8]>, view: &HaltView, fleet: &Fleet) {
-    let Some(payload) = payload.filter(|payload| !payload.is_empty()) else { return };
-    match serde_json::from_slice::<HaltRecord>(payload) {
-        Ok(record) => {
-            if view.apply(&record) {
-                fleet.tell(&record);
-            }
-        }
-        Err(error) => tracing::error!(%error, "a record of the halts topic is damaged and is passed over"),
-    }
 }

@@ -36,6 +36,7 @@ pub struct Metrics {
     pub http_requests: IntCounterVec,
     pub webhook_deliveries: IntCounterVec,
     pub webhook_duration: Arc<Latency>,
+    pub control_calls: IntCounterVec,
     pub webhook_pending: IntGaugeVec,
     pub webhook_oldest_pending: GaugeVec,
     pub ledger_errors: IntCounter,
@@ -82,6 +83,12 @@ impl Metrics {
             http_requests: counters(r, names::HTTP_REQUESTS, "Requests to the control API", &["route", "status"])?,
             webhook_deliveries: counters(r, names::WEBHOOK_DELIVERIES, "Webhook attempts", &["endpoint", "outcome"])?,
             webhook_duration: latency(r, names::WEBHOOK_DURATION, "Time of one webhook attempt", None)?,
+            control_calls: counters(
+                r,
+                names::CONTROL_CALLS,
+                "Calls of the harness's stop API",
+                &["endpoint", "action", "outcome"],
+            )?,
             webhook_pending: gauges(r, names::WEBHOOK_PENDING, "Webhooks under way", &["endpoint"])?,
             webhook_oldest_pending: seconds(
                 r,
@@ -123,8 +130,7 @@ impl Metrics {
             step_duration: latency(r, names::STEP_DURATION, "Engine time for one event", None)?,
             registry,
         };
-        metrics.publish_constants()?;
-        metrics.begin_at_zero();
+        metrics.begin()?;
         Ok(metrics)
     }
 
@@ -151,11 +157,18 @@ impl Metrics {
         Kind::ALL.iter().map(|kind| self.events.with_label_values(&[kind.as_str()]).get()).sum()
     }
 
+    fn begin(&self) -> Result<()> {
+        self.begin_at_zero();
+        self.publish_constants()
+    }
+
     /// A counter that first shows itself at 1 has not increased, for Prometheus.
     fn begin_at_zero(&self) {
         Kind::ALL.iter().for_each(|kind| drop(self.events.with_label_values(&[kind.as_str()])));
         Reason::ALL.iter().for_each(|reason| drop(self.events_rejected.with_label_values(&[reason.as_str()])));
-        ["allow", "deny"].iter().for_each(|decision| drop(self.gate_requests.with_label_values(&[decision])));
+        ["allow", "confirm", "deny"]
+            .iter()
+            .for_each(|decision| drop(self.gate_requests.with_label_values(&[decision])));
         ["assign", "revoke"].iter().for_each(|event| drop(self.kafka_rebalances.with_label_values(&[event])));
         ["success", "failure"].iter().for_each(|result| drop(self.rules_reload.with_label_values(&[result])));
         self.halts.with_label_values(&["operator"]);

@@ -35,6 +35,8 @@ pub const WEBHOOK_DELIVERIES: &str = "haltline_webhook_deliveries_total";
 pub const WEBHOOK_DURATION: &str = "haltline_webhook_delivery_duration_seconds";
 /// Webhooks under way, by endpoint.
 pub const WEBHOOK_PENDING: &str = "haltline_webhook_pending";
+/// Calls of the harness's own stop API, by endpoint, action (stop or resume) and outcome.
+pub const CONTROL_CALLS: &str = "haltline_control_calls_total";
 /// Age of the oldest webhook under way, by endpoint.
 pub const WEBHOOK_OLDEST_PENDING: &str = "haltline_webhook_oldest_pending_seconds";
 /// Writes to the ledger that failed and were tried again.

@@ -5,6 +5,8 @@
 //! failed commit the ledger is poisoned: every later write fails with the same words, because what is
 //! on disk is no longer known.
 
+mod outbox;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,13 +17,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use tokio::sync::Notify;
 
-use super::clock;
-use super::ingest::Posted;
-use super::ledger::{Done, Entry, Stream, WriteResult};
-use super::outbox::Position;
-use super::record::Mark;
 use crate::halt::HaltRecord;
+use crate::io::clock;
+use crate::io::ingest::Posted;
+use crate::io::ledger::{Done, Entry, Stream, WriteResult};
+use crate::io::record::Mark;
 use crate::time::Millis;
+
+pub use outbox::LocalOutbox;
 
 const FINDINGS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("findings");
 const HALT_EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("halt_events");
@@ -32,10 +35,15 @@ const DEAD_LETTERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead
 const EVENTS: TableDefinition<'_, u64, (i64, &[u8])> = TableDefinition::new("events");
 /// Value: next offset, replay from, watermark.
 const PROGRESS: TableDefinition<'_, &str, (i64, i64, i64)> = TableDefinition::new("progress");
+/// Every state of a confirmation in the order in which it was written.
+const CONFIRMATIONS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("confirmations");
+const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
 const CURSORS: TableDefinition<'_, &str, i64> = TableDefinition::new("cursors");
 
 /// Rows that an append-only table keeps.
 const ROWS_MAX: u64 = 100_000;
+/// Rows that the audit log keeps: all of them.
+const AUDIT_ROWS_MAX: u64 = u64::MAX;
 /// Jobs that go into one transaction.
 const JOBS_PER_COMMIT: usize = 256;
 /// Longest time that progress waits for a commit.
@@ -199,12 +207,58 @@ impl LocalLedger {
         Ok(rows.into_iter().map(split).collect())
     }
 
+    /// The halt or release with this id, the latest of them first; `None` where none is left.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn halt_event(&self, id: &str) -> Result<Option<HaltRecord>, String> {
+        let read = || -> Result<Option<HaltRecord>, redb::Error> {
+            let table = self.db.begin_read()?.open_table(HALT_EVENTS)?;
+            for row in table.iter()?.rev() {
+                let found = HaltRecord::in_json(row?.1.value(), id);
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+            Ok(None)
+        };
+        read().map_err(|error| format!("cannot read the ledger: {error}"))
+    }
+
     /// Findings as JSON, the oldest first.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn findings(&self) -> Result<Vec<Vec<u8>>, String> {
         self.rows(FINDINGS)
+    }
+
+    /// Confirmations as JSON, every state of them, the oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn confirmations(&self) -> Result<Vec<Vec<u8>>, String> {
+        self.rows(CONFIRMATIONS)
+    }
+
+    /// Entries of the audit log as JSON, the oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn audit(&self) -> Result<Vec<Vec<u8>>, String> {
+        self.rows(AUDIT)
+    }
+
+    /// The last entry of the audit log.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_audit(&self) -> Result<Option<Vec<u8>>, String> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.db.begin_read()?.open_table(AUDIT)?;
+            Ok(table.last()?.map(|(_, row)| row.value().to_vec()))
+        };
+        read().map_err(|error| format!("cannot read the audit log: {error}"))
     }
 
     fn rows(&self, table: TableDefinition<'_, u64, &[u8]>) -> Result<Vec<Vec<u8>>, String> {
@@ -322,6 +376,8 @@ fn make_tables(db: &Database) -> Result<(), redb::Error> {
     transaction.open_table(DEAD_LETTERS)?;
     transaction.open_table(EVENTS)?;
     transaction.open_table(PROGRESS)?;
+    transaction.open_table(CONFIRMATIONS)?;
+    transaction.open_table(AUDIT)?;
     transaction.open_table(CURSORS)?;
     Ok(transaction.commit()?)
 }
@@ -347,8 +403,10 @@ fn apply(transaction: &WriteTransaction, job: &Job) -> Result<(), redb::Error> {
 
 fn apply_entry(transaction: &WriteTransaction, entry: &Entry) -> Result<(), redb::Error> {
     match entry.stream {
-        Stream::Findings => append(transaction, FINDINGS, &entry.value),
-        Stream::HaltEvents => append(transaction, HALT_EVENTS, &entry.value),
+        Stream::Findings => append(transaction, FINDINGS, &entry.value, ROWS_MAX),
+        Stream::HaltEvents => append(transaction, HALT_EVENTS, &entry.value, ROWS_MAX),
+        Stream::Confirmations => append(transaction, CONFIRMATIONS, &entry.value, ROWS_MAX),
+        Stream::Audit => append(transaction, AUDIT, &entry.value, AUDIT_ROWS_MAX),
         Stream::Halts => {
             transaction.open_table(HALTS)?.insert(entry.key.as_str(), entry.value.as_slice())?;
             Ok(())
@@ -358,7 +416,7 @@ fn apply_entry(transaction: &WriteTransaction, entry: &Entry) -> Result<(), redb
             let mut row = serde_json::to_vec(&headers).unwrap_or_default();
             row.push(b'\n');
             row.extend_from_slice(&entry.value);
-            append(transaction, DEAD_LETTERS, &row)
+            append(transaction, DEAD_LETTERS, &row, ROWS_MAX)
         }
     }
 }
@@ -367,11 +425,12 @@ fn append(
     transaction: &WriteTransaction,
     table: TableDefinition<'_, u64, &[u8]>,
     value: &[u8],
+    rows_max: u64,
 ) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(table)?;
     let seq = table.last()?.map_or(0, |(seq, _)| seq.value() + 1);
     table.insert(seq, value)?;
-    if let Some(first_kept) = seq.checked_sub(ROWS_MAX) {
+    if let Some(first_kept) = seq.checked_sub(rows_max) {
         table.retain_in(..=first_kept, |_, _| false)?;
     }
     Ok(())
@@ -382,77 +441,13 @@ fn append(
 fn apply_progress(transaction: &WriteTransaction, source: &str, mark: &Mark) -> Result<(), redb::Error> {
     let row = (mark.next, mark.replay_from, mark.watermark.0);
     transaction.open_table(PROGRESS)?.insert(source, row)?;
-    if source == super::lines::HTTP_SOURCE {
+    if source == crate::io::lines::HTTP_SOURCE {
         let mut events = transaction.open_table(EVENTS)?;
         let last = events.last()?.map_or(0, |(seq, _)| seq.value());
         let needed = u64::try_from(mark.replay_from).unwrap_or(0).min(last);
         events.retain_in(..needed, |_, _| false)?;
     }
     Ok(())
-}
-
-/// The outbox as one endpoint reads it.
-pub struct LocalOutbox {
-    ledger: Arc<LocalLedger>,
-    endpoint: String,
-    next: u64,
-}
-
-impl LocalOutbox {
-    /// From where the endpoint had come to; a new one from the beginning.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn open(ledger: Arc<LocalLedger>, endpoint: &str) -> Result<Self, String> {
-        let read = || -> Result<Option<i64>, redb::Error> {
-            let table = ledger.db.begin_read()?.open_table(CURSORS)?;
-            Ok(table.get(endpoint)?.map(|row| row.value()))
-        };
-        let done = read().map_err(|error| format!("cannot read the cursor of webhook {endpoint}: {error}"))?;
-        let next = done.map_or(0, |done| u64::try_from(done + 1).unwrap_or(0));
-        Ok(Self { ledger, endpoint: endpoint.to_owned(), next })
-    }
-
-    /// Waits for the next record.
-    pub async fn next(&mut self) -> (Position, HaltRecord) {
-        let rung = self.ledger.halted.clone();
-        loop {
-            let ring = rung.notified();
-            tokio::pin!(ring);
-            // Registered before looking, so that a record written in between still rings.
-            ring.as_mut().enable();
-            match self.read() {
-                Ok(Some(found)) => return found,
-                Ok(None) => ring.await,
-                Err(error) => {
-                    tracing::error!(%error, endpoint = %self.endpoint, "cannot read the outbox; trying again");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
-    }
-
-    /// Everything up to and including `position` is done.
-    pub fn done_through(&mut self, position: &Position) {
-        self.ledger.submit(Job::Cursor(self.endpoint.clone(), position.offset));
-    }
-
-    fn read(&mut self) -> Result<Option<(Position, HaltRecord)>, redb::Error> {
-        let table = self.ledger.db.begin_read()?.open_table(HALT_EVENTS)?;
-        for row in table.range(self.next..)? {
-            let (seq, value) = row?;
-            let seq = seq.value();
-            self.next = seq + 1;
-            match serde_json::from_slice(value.value()) {
-                Ok(record) => {
-                    let offset = i64::try_from(seq).unwrap_or(i64::MAX);
-                    return Ok(Some((Position { partition: 0, offset }, record)));
-                }
-                Err(error) => tracing::error!(%error, seq, "a halt event is damaged and is passed over"),
-            }
-        }
-        Ok(None)
-    }
 }
 
 #[cfg(test)]
@@ -509,6 +504,8 @@ mod tests {
         assert_eq!(ledger.progress("http").expect("reads"), Some(mark));
         let mut outbox = LocalOutbox::open(ledger.clone(), "hook").expect("opens");
         assert_eq!(&*outbox.next().await.1.session, "b");
+        assert_eq!(ledger.halt_event(&record("a").id).expect("reads"), Some(record("a")));
+        assert_eq!(ledger.halt_event("acme").expect("reads"), None, "an id, not any text of the record");
         let mut fresh = LocalOutbox::open(ledger, "other").expect("opens");
         assert_eq!(&*fresh.next().await.1.session, "a");
     }
