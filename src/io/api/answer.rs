@@ -1,5 +1,8 @@
 //! What answers are made of: a halt, and what is known of a session's doings.
 
+use std::sync::Arc;
+
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::SessionView;
@@ -9,45 +12,54 @@ use crate::ids::Origin;
 use crate::time::Millis;
 
 /// A halt in force.
-#[derive(Serialize)]
-pub(super) struct HaltBody<'a> {
-    id: &'a str,
-    rule: Option<&'a str>,
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Halt")]
+pub(super) struct HaltBody {
+    id: String,
+    /// None for an operator's halt.
+    rule: Option<Arc<str>>,
     severity: Option<Severity>,
     since: Millis,
-    by: &'a str,
-    reason: &'a str,
+    by: String,
+    reason: String,
+    /// Counts up with each change of the session's state.
     epoch: u64,
-    finding: Option<&'a str>,
-    event_id: Option<&'a str>,
-    origin: Option<&'a Origin>,
+    finding: Option<String>,
+    event_id: Option<String>,
+    origin: Option<Origin>,
 }
 
-impl<'a> HaltBody<'a> {
-    pub(super) fn of(record: &'a HaltRecord) -> Self {
+impl HaltBody {
+    pub(super) fn of(record: &HaltRecord) -> Self {
         Self {
-            id: &record.id,
-            rule: record.rule.as_deref(),
+            id: record.id.clone(),
+            rule: record.rule.clone(),
             severity: record.severity,
             since: record.at,
-            by: &record.by,
-            reason: &record.reason,
+            by: record.by.clone(),
+            reason: record.reason.clone(),
             epoch: record.epoch,
-            finding: record.finding.as_deref(),
-            event_id: record.event_id.as_deref(),
-            origin: record.origin.as_ref(),
+            finding: record.finding.clone(),
+            event_id: record.event_id.clone(),
+            origin: record.origin.clone(),
         }
     }
 
+    /// What it says in words.
+    pub(super) fn words(&self) -> String {
+        format!("{} {} {}", self.rule.as_deref().unwrap_or_default(), self.by, self.reason)
+    }
+
     /// The halt that a record stands for; none for a release.
-    pub(super) fn in_force(record: Option<&'a HaltRecord>) -> Option<Self> {
+    pub(super) fn in_force(record: Option<&HaltRecord>) -> Option<Self> {
         record.filter(|record| record.is_halted()).map(Self::of)
     }
 }
 
 /// What a session is known to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "SessionState")]
 pub(super) enum State {
     Halted,
     Running,
@@ -67,9 +79,12 @@ impl State {
 }
 
 /// A session's doings in a list; its findings are told by its own page.
-#[derive(Serialize)]
-pub(super) struct ActivityRow<'a> {
-    agent: Option<&'a str>,
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Activity")]
+pub(super) struct ActivityRow {
+    agent: Option<String>,
+    /// The risk score at the latest event.
+    pub(super) score: f64,
     first_seen: Millis,
     last_seen: Millis,
     events: u64,
@@ -78,10 +93,15 @@ pub(super) struct ActivityRow<'a> {
     findings_total: u64,
 }
 
-impl<'a> ActivityRow<'a> {
-    pub(super) fn of(view: &'a SessionView) -> Self {
+impl ActivityRow {
+    pub(super) fn agent(&self) -> Option<&str> {
+        self.agent.as_deref()
+    }
+
+    pub(super) fn of(view: &SessionView) -> Self {
         Self {
-            agent: view.agent.as_deref(),
+            agent: view.agent.clone(),
+            score: view.score,
             first_seen: view.first_seen,
             last_seen: view.last_seen,
             events: view.events,

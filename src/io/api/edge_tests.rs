@@ -95,6 +95,10 @@ async fn bodies_hosts_and_content_types_are_checked_on_every_route() {
     }
     let gate = place.send("GET", "/v1/gate", "host: localhost\r\n", "").await;
     assert_eq!((gate.status, gate.header("allow")), (405, Some("POST")));
+    assert_eq!(
+        place.send("BREW", "/v1/confirmations/x", "host: localhost\r\n", "").await.header("allow"),
+        Some("GET,HEAD,POST")
+    );
     let sessions = place.send("PUT", "/v1/sessions", "host: localhost\r\n", "").await;
     assert_eq!((sessions.status, sessions.header("allow")), (405, Some("GET,HEAD")));
 }
@@ -138,17 +142,27 @@ async fn the_console_is_one_page_that_loads_nothing_from_elsewhere() {
         assert!(policy.contains(part), "{policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
-    for (path, kind) in [("/assets/app.js", "text/javascript"), ("/assets/app.css", "text/css")] {
-        let asset = place.get(path).await;
-        assert_eq!(
-            (asset.status, asset.header("content-type")),
-            (200, Some(format!("{kind}; charset=utf-8").as_str()))
-        );
-        assert!(page.body.contains(path), "{path} is used");
+    let pages = [page.body.clone(), place.get("/docs").await.body];
+    let mut files: Vec<String> = Vec::new();
+    for page in &pages {
+        files.extend(page.split(['"', '\'']).filter(|part| part.starts_with("/assets/")).map(str::to_owned));
+    }
+    for script in files.clone().iter().filter(|file| file.rsplit('.').next() == Some("js")) {
+        let body = place.get(script).await.body;
+        let imported = body.split(['"', '\'']).filter(|part| part.starts_with("./") || part.starts_with("/assets/"));
+        files.extend(imported.map(|file| format!("/assets/{}", file.rsplit('/').next().expect("a name"))));
+    }
+    assert!(files.len() > 3, "{files:?}");
+    for path in files {
+        let asset = place.get(&path).await;
+        let kind = if path.rsplit('.').next() == Some("css") { "text/css" } else { "text/javascript" };
+        let content_type = format!("{kind}; charset=utf-8");
+        assert_eq!((asset.status, asset.header("content-type")), (200, Some(content_type.as_str())), "{path}");
         for word in ["http://", "https://", "innerHTML", "insertAdjacentHTML", "document.write", "eval("] {
-            assert!(!asset.body.contains(word) && !page.body.contains(word), "{path}: {word}");
+            assert!(!asset.body.contains(word) && !pages.concat().contains(word), "{path}: {word}");
         }
     }
+    assert_eq!(place.get("/assets/page.html").await.status, 404);
     for inline in ["style=", "<style", "<script>", "onclick", "onload", "onsubmit"] {
         assert!(!page.body.contains(inline), "the policy forbids {inline}");
     }

@@ -10,14 +10,39 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::Api;
 use crate::engine::Program;
+use crate::io::audit::AuditError;
 use crate::limits::HTTP_BODY_BYTES_MAX;
 
 /// Seconds after which a caller should try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// What stands in an answer that is an error.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(super) struct ErrorBody {
+    /// For programs.
+    code: &'static str,
+    /// For people: what was expected and what came.
+    message: String,
+}
+
+impl ErrorBody {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// The whole of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ErrorAnswer {
+    error: ErrorBody,
+}
 
 /// An error of the control API.
 #[derive(Debug)]
@@ -25,11 +50,37 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// Methods that would do.
+    allow: Option<String>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), allow: None }
+    }
+
+    /// The same, with the methods that would do.
+    pub(super) fn with_allow(self, allow: String) -> Self {
+        Self { allow: Some(allow), ..self }
+    }
+
+    /// Nobody that is known asks.
+    pub(super) fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// Somebody asks who may not.
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// Somebody asks about another tenant than his own.
+    pub(super) fn wrong_tenant(own: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "wrong_tenant",
+            format!("expected tenant `{own}`, which this token is bound to"),
+        )
     }
 
     /// A request that can't be read at all.
@@ -67,7 +118,7 @@ pub(super) async fn masked(State(api): State<Arc<Api>>, request: Request, next: 
     }
     let (mut parts, body) = response.into_parts();
     let bytes = to_bytes(body, HTTP_BODY_BYTES_MAX).await.unwrap_or_default();
-    let program = api.program.borrow().clone();
+    let program = api.rules.program();
     let shown = match serde_json::from_slice::<Value>(&bytes) {
         Ok(mut json) => {
             mask_texts(&program, &mut json);
@@ -88,6 +139,15 @@ fn mask_texts(program: &Program, json: &mut Value) {
     }
 }
 
+impl From<AuditError> for ApiError {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::TooLarge(_) => Self::unusable("too_large", error.to_string()),
+            _ => Self::unavailable("ledger_unavailable", format!("expected the order to be noted: {error}")),
+        }
+    }
+}
+
 impl From<BytesRejection> for ApiError {
     fn from(rejection: BytesRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
@@ -99,10 +159,20 @@ impl From<BytesRejection> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Json(json!({"error": {"code": self.code, "message": self.message}}));
+        let body = Json(ErrorAnswer { error: ErrorBody::new(self.code, self.message) });
         let mut response = (self.status, body).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        let headers = response.headers_mut();
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"haltline\""));
+            }
+            _ => {}
+        }
+        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
+            headers.insert(header::ALLOW, allow);
         }
         response
     }

@@ -5,6 +5,7 @@
 //! event is put into the log, too, wherever its session is known: the shard scans it raw, counts it
 //! against the session and keeps it as a dead letter.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -13,15 +14,17 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, json};
 use tokio::runtime::Handle;
 
 use super::Api;
+use super::access::Caller;
 use super::error::ApiError;
 use super::guard::Room;
-use crate::event::{Rejected, parse, repair};
+use crate::event::{Parsed, Rejected, TENANT_DEFAULT, parse, repair};
 use crate::io::ingest::{Ingest, Posted};
 use crate::limits::{EVENT_BYTES_MAX, HTTP_TIMEOUT, PAGE_MAX};
 
@@ -40,10 +43,12 @@ pub(super) struct Batch {
     rejected: Vec<Refusal>,
     /// Also those that are too many to be listed.
     rejected_total: usize,
+    /// Whose events these are.
+    tenants: BTreeSet<String>,
 }
 
 /// A piece of a body that is no event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Refusal {
     /// Its place in the body, from 0; empty lines do not count.
     index: usize,
@@ -53,8 +58,18 @@ struct Refusal {
     recorded: bool,
 }
 
+/// What came of posted events.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Accepted {
+    accepted: usize,
+    rejected: Vec<Refusal>,
+    /// Also those that are too many to be listed.
+    rejected_total: usize,
+}
+
 pub(super) async fn post(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     Extension(room): Extension<Room>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
@@ -69,7 +84,15 @@ pub(super) async fn post(
         let read = tokio::task::spawn_blocking(move || Batch::read(&body)).await;
         read.unwrap_or_else(|error| Err(ApiError::unavailable("read", format!("expected to read the body: {error}"))))?
     };
-    let program = api.program.borrow().clone();
+    if let Some(foreign) = batch.tenants.iter().find(|tenant| !caller.sees(tenant)) {
+        let own = caller.tenant.as_deref().unwrap_or_default();
+        let message = format!(
+            "expected events of tenant `{own}` only, which this token is bound to, got one of `{foreign}`; what names no \
+             tenant belongs to `{TENANT_DEFAULT}`. None was taken"
+        );
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_tenant", message));
+    }
+    let program = api.rules.program();
     batch.rejected.iter_mut().for_each(|refusal| refusal.detail = program.mask(&refusal.detail));
     let posted = std::mem::take(&mut batch.posted);
     append(api.ingest.clone(), posted, room).await.map_err(|why| {
@@ -81,7 +104,7 @@ pub(super) async fn post(
 
 /// Appends on a thread of its own, because a producer with a full queue blocks its caller, and because
 /// what was begun goes on when the caller of the API has gone.
-async fn append(ingest: Ingest, posted: Vec<Posted>, room: Room) -> Result<(), String> {
+pub(super) async fn append(ingest: Ingest, posted: Vec<Posted>, room: Room) -> Result<(), String> {
     if posted.is_empty() {
         return Ok(());
     }
@@ -124,8 +147,9 @@ impl Batch {
         let mut batch = Self::default();
         for (index, bytes) in pieces.iter().enumerate() {
             match session_of(bytes) {
-                Ok(session) => {
+                Ok((tenant, session)) => {
                     batch.accepted += 1;
+                    batch.tenants.insert(tenant);
                     batch.posted.push(Posted { session, bytes: bytes.to_vec() });
                 }
                 Err(rejected) => batch.refuse(index, bytes, rejected),
@@ -137,6 +161,9 @@ impl Batch {
     fn refuse(&mut self, index: usize, bytes: &[u8], rejected: Rejected) {
         let session = rejected.session.filter(|_| bytes.len() <= EVENT_BYTES_MAX);
         let recorded = session.is_some();
+        if recorded {
+            self.tenants.insert(rejected.tenant.unwrap_or_else(|| TENANT_DEFAULT.to_owned()));
+        }
         self.posted.extend(session.map(|session| Posted { session, bytes: bytes.to_vec() }));
         self.rejected_total += 1;
         if self.rejected.len() < PAGE_MAX {
@@ -148,29 +175,33 @@ impl Batch {
 
 impl IntoResponse for Batch {
     fn into_response(self) -> Response {
-        let mut body =
-            json!({"accepted": self.accepted, "rejected": self.rejected, "rejected_total": self.rejected_total});
-        if self.accepted > 0 || self.rejected_total == 0 {
+        let Self { accepted, rejected, rejected_total, .. } = self;
+        let body = Accepted { accepted, rejected, rejected_total };
+        if accepted > 0 || rejected_total == 0 {
             return Json(body).into_response();
         }
-        if let Some(fields) = body.as_object_mut() {
-            let message = "expected at least one event; `rejected` says what is wrong with each";
-            fields.insert("error".to_owned(), json!({"code": "no_events", "message": message}));
-        }
+        let message = "expected at least one event; `rejected` says what is wrong with each";
+        let body = json!({
+            "accepted": accepted,
+            "rejected": body.rejected,
+            "rejected_total": rejected_total,
+            "error": {"code": "no_events", "message": message},
+        });
         (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
     }
 }
 
-/// The session of what the shard will read as an event, which is also so after it has undone a small
+/// Tenant and session of what the shard will read as an event, which is also so after it has undone a small
 /// defect.
-fn session_of(bytes: &[u8]) -> Result<String, Rejected> {
+fn session_of(bytes: &[u8]) -> Result<(String, String), Rejected> {
+    let names = |parsed: Parsed<'_>| (parsed.event.tenant.into_owned(), parsed.event.session.into_owned());
     let rejected = match parse(bytes) {
-        Ok(parsed) => return Ok(parsed.event.session.into_owned()),
+        Ok(parsed) => return Ok(names(parsed)),
         Err(rejected) => rejected,
     };
     let repaired = rejected.repaired(bytes);
     let reread = repaired.as_deref().and_then(|bytes| parse(bytes).ok());
-    reread.map(|parsed| parsed.event.session.into_owned()).ok_or(rejected)
+    reread.map(names).ok_or(rejected)
 }
 
 /// The elements of an array, as they stand there.

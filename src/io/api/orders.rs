@@ -8,15 +8,19 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::access::Caller;
 use super::answer::{HaltBody, State as SessionState};
+use super::audit::From;
 use super::error::ApiError;
 use super::guard::Room;
 use super::request::{JsonBody, Names, Shape};
 use super::{Api, ask_workers};
-use crate::halt::{HaltState, Order};
+use crate::halt::{HaltRecord, HaltState, Order};
+use crate::io::audit::Draft;
 use crate::io::clock;
 use crate::limits::REASON_CHARS_MAX;
 
@@ -24,42 +28,57 @@ use crate::limits::REASON_CHARS_MAX;
 const BY_RULE: &str = "rule";
 
 /// Who asks, and why.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Order")]
 pub(super) struct Body {
-    by: String,
-    reason: String,
+    /// Who asks.
+    pub(super) by: String,
+    /// Why.
+    pub(super) reason: String,
 }
 
 impl Shape for Body {
     const EXPECTED: &'static str = r#"{"by":"who asks","reason":"why"}"#;
 }
 
+/// What holds after an order.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OrderAnswer {
+    /// False where it held already.
+    changed: bool,
+    tenant: Arc<str>,
+    session: Arc<str>,
+    state: SessionState,
+    epoch: u64,
+    halt: Option<HaltBody>,
+    record: Option<HaltRecord>,
+}
+
 pub(super) async fn halt(
     State(api): State<Arc<Api>>,
-    Extension(room): Extension<Room>,
-    names: Names,
+    (Extension(caller), Extension(room)): (Extension<Caller>, Extension<Room>),
+    (from, names): (From, Names),
     JsonBody(body): JsonBody<Body>,
-) -> Result<Json<Value>, ApiError> {
-    give(api, room, names, HaltState::Halted, body).await
+) -> Result<Json<OrderAnswer>, ApiError> {
+    give(api, (names.of(&caller)?, HaltState::Halted), (from, room), body).await
 }
 
 pub(super) async fn resume(
     State(api): State<Arc<Api>>,
-    Extension(room): Extension<Room>,
-    names: Names,
+    (Extension(caller), Extension(room)): (Extension<Caller>, Extension<Room>),
+    (from, names): (From, Names),
     JsonBody(body): JsonBody<Body>,
-) -> Result<Json<Value>, ApiError> {
-    give(api, room, names, HaltState::Running, body).await
+) -> Result<Json<OrderAnswer>, ApiError> {
+    give(api, (names.of(&caller)?, HaltState::Running), (from, room), body).await
 }
 
 async fn give(
     api: Arc<Api>,
-    room: Room,
-    Names { tenant, session }: Names,
-    state: HaltState,
+    (Names { tenant, session, .. }, state): (Names, HaltState),
+    (from, room): (From, Room),
     body: Body,
-) -> Result<Json<Value>, ApiError> {
-    let program = api.program.borrow().clone();
+) -> Result<Json<OrderAnswer>, ApiError> {
+    let program = api.rules.program();
     let by = program.mask(&checked("by", &body.by)?);
     let reason = program.mask(&checked("reason", &body.reason)?);
     if by.eq_ignore_ascii_case(BY_RULE) {
@@ -74,28 +93,39 @@ async fn give(
         HaltState::Halted => None,
         HaltState::Running => ask_workers(api.fleet.session(&tenant, &session)).await?.map(|view| view.last_origin),
     };
+    let action = if state == HaltState::Halted { "halt" } else { "resume" };
+    let draft = Draft {
+        tenant: Some(tenant.to_string()),
+        session: Some(session.to_string()),
+        reason: Some(reason.clone()),
+        ..from.draft(&by, action, Value::Null)
+    };
     let order =
         Order { tenant: tenant.clone(), session: session.clone(), state, by, reason, at: clock::now(), seen_through };
     let given = tokio::spawn(async move {
         let _room = room;
-        api.orders.give(&order).await
+        api.audit.record(draft).await?;
+        api.orders.give(&order).await.map_err(|why| {
+            ApiError::unavailable("ledger_unavailable", format!("expected the order to become durable: {why}"))
+        })
     });
-    let given = given.await.unwrap_or_else(|error| Err(format!("the order was not carried out: {error}")));
-    let (record, changed) = given.map_err(|why| {
-        ApiError::unavailable("ledger_unavailable", format!("expected the order to become durable: {why}"))
-    })?;
-    Ok(Json(json!({
-        "changed": changed,
-        "tenant": tenant,
-        "session": session,
-        "state": SessionState::of(record.as_ref(), true),
-        "epoch": record.as_ref().map_or(0, |record| record.epoch),
-        "halt": HaltBody::in_force(record.as_ref()),
-        "record": record,
-    })))
+    let given = given.await.unwrap_or_else(|error| {
+        Err(ApiError::unavailable("ledger_unavailable", format!("expected the order to be carried out: {error}")))
+    });
+    let (record, changed) = given?;
+    Ok(Json(OrderAnswer {
+        changed,
+        tenant,
+        session,
+        state: SessionState::of(record.as_ref(), true),
+        epoch: record.as_ref().map_or(0, |record| record.epoch),
+        halt: HaltBody::in_force(record.as_ref()),
+        record,
+    }))
 }
 
-fn checked(field: &str, text: &str) -> Result<String, ApiError> {
+/// A text of a person: some words, and not too many.
+pub(super) fn checked(field: &str, text: &str) -> Result<String, ApiError> {
     let text = text.trim();
     let expected = |what: &str| ApiError::unusable("bad_order", format!("{field}: expected {what}"));
     if text.is_empty() {

@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use serde::de::{DeserializeOwned, Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::access::Caller;
 use super::error::ApiError;
 use crate::event::{TENANT_DEFAULT, repair};
 use crate::limits::{ID_BYTES_MAX, PAGE_MAX};
@@ -52,14 +53,11 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// An empty tenant in a list's query is none: all tenants.
-pub(super) fn tenant_filter(tenant: Option<&str>) -> Option<&str> {
-    tenant.filter(|tenant| !tenant.is_empty())
-}
-
 /// The session that a path names, and its tenant from the query.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
+    /// Whether the tenant was named, or is the default one.
+    is_named: bool,
     pub(super) tenant: Arc<str>,
     pub(super) session: Arc<str>,
 }
@@ -84,9 +82,16 @@ impl<S: Sync + Send> FromRequestParts<S> for Names {
 }
 
 impl Names {
+    /// The names as the caller means them: his token's tenant where he names none.
+    pub(super) fn of(self, caller: &Caller) -> Result<Self, ApiError> {
+        let tenant = caller.tenant(self.is_named.then_some(&*self.tenant))?;
+        Ok(Self { tenant, ..self })
+    }
+
     /// Names as they stand in requests; what names no tenant belongs to the default one.
     pub(super) fn checked(tenant: Option<Name>, Name(session): Name) -> Result<Self, String> {
         let tenant = tenant.filter(|Name(tenant)| !tenant.is_empty());
+        let is_named = tenant.is_some();
         let tenant: Arc<str> = tenant.map_or_else(|| Arc::from(TENANT_DEFAULT), |Name(tenant)| Arc::from(tenant));
         if session.is_empty() {
             return Err("expected a session, got an empty name".to_owned());
@@ -94,7 +99,7 @@ impl Names {
         if session.len().max(tenant.len()) > ID_BYTES_MAX {
             return Err(format!("expected names of at most {ID_BYTES_MAX} bytes"));
         }
-        Ok(Self { tenant, session: Arc::from(session) })
+        Ok(Self { is_named, tenant, session: Arc::from(session) })
     }
 }
 
@@ -139,7 +144,14 @@ impl<T: Shape, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await?;
-        let read = serde_json::from_slice(&bytes).or_else(|error| match repair(&bytes) {
+        Self::read(&bytes).map(Self)
+    }
+}
+
+impl<T: Shape> JsonBody<T> {
+    /// Reads a body.
+    pub(super) fn read(bytes: &[u8]) -> Result<T, ApiError> {
+        let read = serde_json::from_slice(bytes).or_else(|error| match repair(bytes) {
             Some(repaired) if !error.is_data() => serde_json::from_slice(&repaired),
             _ => Err(error),
         });
@@ -151,6 +163,6 @@ impl<T: Shape, S: Send + Sync> FromRequest<S> for JsonBody<T> {
                 ApiError::bad_request("bad_json", message)
             }
         };
-        read.map(Self).map_err(refuse)
+        read.map_err(refuse)
     }
 }

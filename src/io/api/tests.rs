@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::engine::{FindingSummary, SessionView};
+use crate::engine::{FindingSummary, HashKey, Program, SessionView};
 use crate::finding::{Action, Evidence, Finding, Mode, Severity};
-use crate::halt::{HaltRecord, HaltState, Order};
+use crate::halt::HaltRecord;
 use crate::ids::Origin;
 use crate::io::fleet::Control;
 use crate::io::kafka::{KafkaLedger, KafkaSettings};
@@ -25,10 +25,26 @@ pub(super) struct Setup {
     pub(super) ready: bool,
     pub(super) takes_events: bool,
     pub(super) broken_log: bool,
+    /// `[http]`, such as tokens.
+    pub(super) http: &'static str,
+    /// `[gate]`.
+    pub(super) gate: &'static str,
+    /// Rules in place of the built-in ones.
+    pub(super) rules: Option<Arc<Program>>,
+    /// Longest time of a request.
+    pub(super) patience: Option<Duration>,
 }
 
-pub(super) const PLAIN: fn() -> Setup =
-    || Setup { fleet: Fleet::new(vec![]), ready: true, takes_events: true, broken_log: false };
+pub(super) const PLAIN: fn() -> Setup = || Setup {
+    fleet: Fleet::new(vec![]),
+    ready: true,
+    takes_events: true,
+    broken_log: false,
+    http: "",
+    gate: "",
+    rules: None,
+    patience: None,
+};
 
 /// The built-in rules, compiled once for all tests.
 static PROGRAM: LazyLock<Arc<Program>> = LazyLock::new(|| {
@@ -37,9 +53,9 @@ static PROGRAM: LazyLock<Arc<Program>> = LazyLock::new(|| {
 });
 
 pub(super) struct Place {
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     pub(super) halts: Arc<HaltView>,
-    recent: Arc<Recent>,
+    pub(super) recent: Arc<Recent>,
     pub(super) ledger: Arc<LocalLedger>,
     metrics: Arc<Metrics>,
     _dir: tempfile::TempDir,
@@ -79,20 +95,36 @@ impl Place {
             (true, true) => Ingest::Kafka(refusing(), "agent-events".into()),
             (true, false) => Ingest::Local(ledger.clone()),
         };
-        let program = PROGRAM.clone();
-        let api = Api {
-            orders: Orders::new(orders_ledger, halts.clone(), setup.fleet.clone(), metrics.clone()),
+        let program = setup.rules.unwrap_or_else(|| PROGRAM.clone());
+        let rules = Rulebook::new(program, (vec![], false), setup.fleet.clone(), metrics.clone());
+        let http: HttpSettings = toml::from_str(&format!("listen = '127.0.0.1:0'\n{}", setup.http)).expect("good");
+        let gate: GateSettings = toml::from_str(setup.gate).expect("good settings");
+        let credentials = crate::io::credentials::Settings::default();
+        let api = Api::new(Parts {
+            orders: Orders::new(orders_ledger.clone(), halts.clone(), setup.fleet.clone(), metrics.clone()),
             halts: halts.clone(),
             fleet: setup.fleet,
             metrics: metrics.clone(),
             recent: recent.clone(),
             ingest,
             ready,
-            program: watch::channel(program).1,
-        };
-        let listener = bind("127.0.0.1:0".parse().expect("an address")).await.expect("binds");
+            rules: Arc::new(rules),
+            settings: Settings { shadow: false, hash_key: HashKey([0; 16]) },
+            callback_secrets: gate.secrets().expect("good secrets"),
+            confirmations: Arc::new(Confirmations::new(orders_ledger.clone(), gate.confirm_timeout)),
+            gate,
+            audit: Arc::new(AuditLog::open(Ledger::Local(ledger.clone()), None, json!(null)).expect("random")),
+            signer: Signer::open(&credentials).expect("a key"),
+            webhooks: Desk::new(&[], orders_ledger, metrics.clone()),
+            // Its sender must outlive the server, or it is taken for the end.
+            stopping: Box::leak(Box::new(watch::channel(false))).1.clone(),
+            started: Millis(1_700_000_000_000),
+        });
+        let mut guard = Guard::new(&http).expect("good tokens");
+        guard.patience = setup.patience;
+        let listener = bind(&http).await.expect("binds");
         let address = listener.local_addr().expect("bound");
-        tokio::spawn(serve(listener, router(Arc::new(api)), std::future::pending()));
+        tokio::spawn(serve(listener, router(api, guard), std::future::pending()));
         Self { address, halts, recent, ledger, metrics, _dir: dir }
     }
 
@@ -146,7 +178,7 @@ fn origin(offset: i64) -> Origin {
     Origin { topic: "t".into(), partition: 3, offset }
 }
 
-fn finding(session: &str, offset: i64) -> Finding {
+pub(super) fn finding(session: &str, offset: i64) -> Finding {
     Finding {
         v: 1,
         id: format!("f_{offset}"),
@@ -168,11 +200,11 @@ fn finding(session: &str, offset: i64) -> Finding {
     }
 }
 
-fn halted_by_rule(session: &str) -> HaltRecord {
+pub(super) fn halted_by_rule(session: &str) -> HaltRecord {
     HaltRecord::from_finding(&finding(session, 7), None)
 }
 
-fn view(session: &str, offset: i64) -> SessionView {
+pub(super) fn view(session: &str, offset: i64) -> SessionView {
     SessionView {
         tenant: "acme".into(),
         score: 0.0,
@@ -186,11 +218,12 @@ fn view(session: &str, offset: i64) -> SessionView {
         events_after_halt: 0,
         findings_total: 0,
         findings: Vec::<FindingSummary>::new(),
+        trail: vec![],
     }
 }
 
 /// Workers of which the first has seen these sessions.
-fn fleet_that_saw(views: Vec<SessionView>) -> Fleet {
+pub(super) fn fleet_that_saw(views: Vec<SessionView>) -> Fleet {
     let (queue, messages) = crossbeam_channel::unbounded();
     std::thread::spawn(move || {
         for message in messages {
@@ -300,7 +333,10 @@ async fn a_session_is_halted_denied_released_and_allowed() {
     let allowed = place.gate(&question).await;
     assert_eq!(
         allowed,
-        json!({"decision": "allow", "halted": false, "halt": null, "rule": null, "reason": null, "ttl_ms": 1000, "rev": 0})
+        json!({
+            "decision": "allow", "halted": false, "halt": null, "rule": null, "reason": null, "findings": [],
+            "confirmation": null, "dry_run": false, "windows": "not_here", "known": false, "ttl_ms": 0, "rev": 0,
+        })
     );
 
     let order = json!({"by": " ana ", "reason": "looks odd"}).to_string();
@@ -398,86 +434,4 @@ async fn nothing_is_said_of_sessions_before_the_halts_are_known() {
     assert_eq!((ready.status, ready.json()), (503, json!({"ready": false, "waiting": ["halts"]})));
     assert_eq!(place.get("/healthz").await.status, 200);
     assert_eq!(place.get("/v1/findings").await.status, 200);
-}
-
-#[tokio::test]
-async fn lists_put_the_view_and_the_workers_together() {
-    let views = vec![view("busy", 30), view("held", 20), view("calm", 10)];
-    let place = Place::start(Setup { fleet: fleet_that_saw(views), ..PLAIN() }).await;
-    place.halts.apply(&halted_by_rule("held"));
-    place.halts.apply(&halted_by_rule("elsewhere"));
-    let released = Order {
-        tenant: "acme".into(),
-        session: "freed".into(),
-        state: HaltState::Running,
-        by: "ana".into(),
-        reason: "fine".into(),
-        at: Millis(5),
-        seen_through: None,
-    };
-    let freed = halted_by_rule("freed");
-    place.halts.apply(&freed);
-    place.halts.apply(&HaltRecord::from_order(&released, Some(&freed)).expect("was halted"));
-    place.recent.add([finding("held", 1), finding("busy", 2), finding("held", 3)].into_iter());
-
-    let rows: [(&str, &str, &[&str]); 9] = [
-        ("/v1/sessions", "sessions", &["elsewhere", "held", "busy", "calm"]),
-        ("/v1/sessions?state=halted&tenant=acme", "sessions", &["elsewhere", "held"]),
-        ("/v1/sessions?state=running&tenant=", "sessions", &["busy", "calm"]),
-        ("/v1/sessions?limit=3", "sessions", &["elsewhere", "held", "busy"]),
-        ("/v1/halts", "halts", &["elsewhere", "held"]),
-        ("/v1/halts?state=all&limit=2", "halts", &["elsewhere", "held"]),
-        ("/v1/halts?tenant=other", "halts", &[]),
-        ("/v1/findings?session=held", "findings", &["held", "held"]),
-        ("/v1/findings?tenant=acme&limit=2", "findings", &["held", "busy"]),
-    ];
-    for (path, list, sessions) in rows {
-        let answer = place.get(path).await.json();
-        let named = answer[list].as_array().expect("a list").iter().map(|row| row["session"].as_str().expect("a name"));
-        assert_eq!(named.collect::<Vec<_>>(), sessions, "{path}: {answer}");
-    }
-    let all = place.get("/v1/sessions").await.json();
-    assert_eq!((&all["halted"], &all["complete"]), (&json!(2), &json!(true)), "{all}");
-    assert_eq!(all["sessions"][0]["activity"], Value::Null, "halted, and seen by no worker here: {all}");
-    assert_eq!(
-        (&all["sessions"][1]["activity"]["events"], &all["sessions"][1]["halt"]["rule"]),
-        (&json!(4), &json!("some-rule"))
-    );
-    assert_eq!(place.get("/v1/halts?state=all&limit=2").await.json()["total"], 3);
-
-    for (session, state, events, findings) in
-        [("held", "halted", json!(4), 2), ("busy", "running", json!(4), 1), ("freed", "running", Value::Null, 0)]
-    {
-        let one = place.get(&format!("/v1/sessions/{session}?tenant=acme")).await.json();
-        assert_eq!((&one["state"], &one["activity"]["events"]), (&json!(state), &events), "{one}");
-        assert_eq!(
-            (one["halt"].is_null(), one["findings"].as_array().map(Vec::len)),
-            (state == "running", Some(findings)),
-            "{one}"
-        );
-    }
-    let rules = place.get("/v1/rules").await.json();
-    assert!(
-        rules["hash"].is_string() && rules["rules"][0]["kind"].is_string() && rules["rules"][0]["action"].is_string()
-    );
-}
-
-#[tokio::test]
-async fn workers_that_do_not_answer_are_not_waited_for() {
-    let (queue, _nobody_reads) = crossbeam_channel::unbounded();
-    let place = Place::start(Setup { fleet: Fleet::new(vec![queue]), ..PLAIN() }).await;
-    place.halts.apply(&halted_by_rule("held"));
-    let order = json!({"by": "ana", "reason": "x"}).to_string();
-    let (list, known, unknown, resume) = tokio::join!(
-        place.get("/v1/sessions"),
-        place.get("/v1/sessions/held?tenant=acme"),
-        place.get("/v1/sessions/nobody"),
-        place.post("/v1/sessions/held/resume?tenant=acme", &order),
-    );
-    let list = list.json();
-    assert_eq!((&list["complete"], &list["sessions"][0]["session"]), (&json!(false), &json!("held")), "{list}");
-    assert_eq!(known.json()["state"], "halted", "{}", known.body);
-    assert_eq!((unknown.status, &unknown.json()["error"]["code"]), (503, &json!("workers_busy")));
-    assert_eq!(resume.status, 503, "a release must know how far it reaches: {}", resume.body);
-    assert!(place.halts.get("acme", "held").expect("known").is_halted());
 }
