@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::io::api::HttpSettings;
+use crate::io::api::{GateSettings, HttpSettings};
+use crate::io::credentials::Settings as CredentialSettings;
 use crate::io::kafka::KafkaSettings;
 use crate::io::webhook::WebhookSettings;
 use crate::rules::Diagnostic;
@@ -21,6 +22,10 @@ const ENV_PREFIX: &str = "HALTLINE__";
 pub struct Config {
     /// The control API.
     pub http: HttpSettings,
+    /// What the gate says where it does not know.
+    pub gate: GateSettings,
+    /// Run credentials.
+    pub credentials: CredentialSettings,
     /// Kafka.
     pub kafka: KafkaSettings,
     /// The embedded ledger, for use without Kafka.

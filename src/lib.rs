@@ -28,7 +28,7 @@
 //! | 4 | [`window`] [`detect`] | arithmetic over time, detectors with a memory | events, text, rules |
 //! | 5 | [`engine`] | the pure state machine: what follows from an event | IO, clocks, randomness |
 //! | 6 | [`io`] | Kafka, the embedded ledger, HTTP, webhooks, metrics, files | decisions |
-//! | 7 | [`config`] [`shard`] [`worker`] [`replay`] [`app`] [`cli`] | settings, the loop, the wiring, the commands | |
+//! | 7 | [`config`] [`shard`] [`worker`] [`app`] [`cli`] | settings, the loop, the wiring, the commands | |
 //!
 //! A new detector with a memory goes into [`detect`] and is driven by `engine/checks.rs`; a new way to
 //! read text goes into [`text`]; a new place that events come from goes into [`io`] and
@@ -77,7 +77,6 @@ pub mod engine;
 pub mod io;
 
 pub mod config;
-pub mod replay;
 pub mod shard;
 pub mod worker;
 

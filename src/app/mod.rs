@@ -1,13 +1,12 @@
 //! Wiring: settings in, a running engine out, and its orderly end.
 //!
-//! `rules` loads what is to be looked for, `run` starts everything in the order in which it may be
+//! `run` starts everything in the order in which it may be
 //! believed, `sources` has one function for each place that events come from.
 
-mod rules;
 mod run;
 mod sources;
 
-pub use rules::load_rules;
+pub use crate::io::rulebook::load_rules;
 pub use run::{Hooks, Running, start};
 
 /// Where events come from.

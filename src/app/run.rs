@@ -8,18 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow};
 use crossbeam_channel::unbounded;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::SourceKind;
-use super::rules::load_rules;
 use super::sources::{Sources, bring_up};
 use crate::config::Config;
-use crate::engine::{HashKey, Program, Settings};
-use crate::finding::{Finding, Mode};
-use crate::io::api::{self, Api};
+use crate::engine::{HashKey, Settings};
+use crate::finding::Finding;
+use crate::io::api::{self, Api, Parts};
+use crate::io::audit::{self, AuditLog};
+use crate::io::clock;
+use crate::io::confirm::Confirmations;
+use crate::io::credentials::Signer;
 use crate::io::fleet::Fleet;
 use crate::io::halts::HaltView;
 use crate::io::ingest::Ingest;
@@ -31,9 +34,10 @@ use crate::io::orders::Orders;
 use crate::io::outbox::Outbox;
 use crate::io::ready::Readiness;
 use crate::io::recent::Recent;
-use crate::io::webhook::{self, Delivered, Endpoint};
+use crate::io::rulebook::{Rulebook, load_rules};
+use crate::io::webhook::{self, ControlOutcome, Delivered, Desk, Endpoint};
 use crate::shard::HaltNotice;
-use crate::worker::Shared;
+use crate::worker::{Queue, Shared};
 
 /// The condition for readiness: the halts are known.
 pub(super) const HALTS_KNOWN: &str = "halts";
@@ -59,6 +63,8 @@ pub struct Hooks {
 pub struct Running {
     /// Where the API listens.
     pub address: SocketAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     stop: Arc<AtomicBool>,
@@ -68,10 +74,8 @@ pub struct Running {
     stop_tasks: watch::Sender<bool>,
     serve: JoinHandle<()>,
     ledger: Ledger,
-    program: watch::Sender<Arc<Program>>,
-    fleet: Fleet,
-    rule_paths: Vec<std::path::PathBuf>,
-    shadow: bool,
+    rules: Arc<Rulebook>,
+    audit: Arc<AuditLog>,
 }
 
 /// Starts everything.
@@ -79,56 +83,73 @@ pub struct Running {
 /// # Errors
 /// When the settings, the rules, the address or the ledger file are no good; says which and what to do.
 pub async fn start(config: Config, kind: SourceKind, hooks: Hooks) -> Result<Running> {
-    let program = load_rules(&config.rules.paths).map_err(|errors| anyhow!("{errors}"))?;
+    let program = load_rules(&config.rules.paths).map_err(Error::msg)?;
     let endpoints = webhook::endpoints(&config.webhooks).map_err(|error| anyhow!("{error}"))?;
     let kafka = (kind == SourceKind::Kafka).then(|| config.kafka.clone().resolve()).transpose();
-    let kafka = kafka.map_err(|error| anyhow!("{error}"))?;
-    let listener = api::bind(config.http.listen).await?;
-    let address = listener.local_addr().context("the address just bound")?;
-    let metrics = Arc::new(Metrics::new().context("the metrics")?);
-    note_rules(&metrics, &program, config.rules.shadow);
+    let kafka = kafka.map_err(Error::msg)?;
+    let guard = api::Guard::new(&config.http).map_err(Error::msg)?;
+    let callback_secrets = config.gate.secrets().map_err(Error::msg)?;
+    let listener = api::bind(&config.http).await?;
+    let (address, scheme) = (listener.local_addr().context("the address just bound")?, listener.scheme());
     let ledger = open_ledger(&config, kafka.as_ref())?;
-    let workers = worker_count(kafka.as_ref());
-    let queues: Vec<_> = (0..workers).map(|_| unbounded()).collect();
-    let fleet = Fleet::new(queues.iter().map(|(to, _)| to.clone()).collect());
+    let signer = Signer::open(&config.credentials)?;
+    let metrics = Arc::new(Metrics::new().context("the metrics")?);
+    let (fleet, queues) = fleet(worker_count(kafka.as_ref()));
+    let (paths, shadow) = (config.rules.paths, config.rules.shadow);
+    let rules = Arc::new(Rulebook::new(program, (paths, shadow), fleet.clone(), metrics.clone()));
+    let audit = Arc::new(open_audit(&ledger, &rules)?);
+    let confirmations = Arc::new(Confirmations::new(ledger.clone(), config.gate.confirm_timeout));
     let shared = Arc::new(Shared {
         ledger: ledger.clone(),
         halts: Arc::new(HaltView::default()),
         metrics: metrics.clone(),
         recent: Arc::new(Recent::default()),
         fleet: fleet.clone(),
-        settings: Settings { shadow: config.rules.shadow, hash_key: random_key()? },
+        settings: Settings { shadow, hash_key: random_key()? },
         halted: hooks.halted,
         found: hooks.found,
+        noted: Some(note_halts(audit.clone())),
     });
-    let (program_in, program_out) = watch::channel(program);
     let (stop_tasks, stopping) = watch::channel(false);
     let (ended_in, ended) = mpsc::unbounded_channel();
     let ready = Arc::new(Readiness::new(&[HALTS_KNOWN]));
     let stop = Arc::new(AtomicBool::new(false));
-    let api = api(&kind, kafka.as_ref(), &shared, ready.clone(), program_out.clone());
-    let serve = tokio::spawn(serve(listener, api, stopping.clone()));
-    let sources =
-        Sources { kind, kafka: kafka.clone(), shared, queues, program: program_out, stop: stop.clone(), ready };
-    let source = tokio::spawn(bring_up(sources, ended_in));
-    let deps = webhook::Deps { metrics: metrics.clone(), ledger: ledger.clone(), told: hooks.delivered };
-    let webhooks = start_webhooks(endpoints, kafka, &ledger, &deps, &stopping)?;
-    let (rule_paths, shadow) = (config.rules.paths, config.rules.shadow);
-    Ok(Running {
-        address,
-        metrics,
-        stop,
-        ended,
-        source,
-        webhooks,
-        stop_tasks,
-        serve,
-        ledger,
-        program: program_in,
+    let api = Api::new(Parts {
+        orders: Orders::new(ledger.clone(), shared.halts.clone(), fleet.clone(), metrics.clone()),
+        halts: shared.halts.clone(),
         fleet,
-        rule_paths,
-        shadow,
-    })
+        metrics: metrics.clone(),
+        recent: shared.recent.clone(),
+        ingest: ingest(&kind, kafka.as_ref(), &ledger),
+        ready: ready.clone(),
+        rules: rules.clone(),
+        settings: shared.settings,
+        gate: config.gate,
+        callback_secrets,
+        confirmations: confirmations.clone(),
+        audit: audit.clone(),
+        signer,
+        webhooks: Desk::new(&endpoints, ledger.clone(), metrics.clone()),
+        stopping: stopping.clone(),
+        started: clock::now(),
+    });
+    let serve = tokio::spawn(serve(listener, api::router(api, guard), stopping.clone()));
+    let halts = shared.halts.clone();
+    let sources = Sources {
+        kind,
+        kafka: kafka.clone(),
+        shared,
+        queues,
+        rules: rules.clone(),
+        confirmations,
+        audit: audit.clone(),
+        stop: stop.clone(),
+        ready,
+    };
+    let source = tokio::spawn(bring_up(sources, ended_in));
+    let deps = deps((&metrics, &ledger, &halts), hooks.delivered, &audit);
+    let webhooks = start_webhooks(endpoints, kafka, &ledger, &deps, &stopping)?;
+    Ok(Running { address, scheme, metrics, stop, ended, source, webhooks, stop_tasks, serve, ledger, rules, audit })
 }
 
 impl Running {
@@ -144,20 +165,21 @@ impl Running {
     }
 
     /// Loads the rules anew and swaps them in between two events; on any error the old ones stay.
-    pub fn reload_rules(&self) {
-        match load_rules(&self.rule_paths) {
-            Ok(program) => {
-                tracing::info!(rules = program.rules().rules.len(), hash = %program.rules().hash, "rules loaded");
-                note_rules(&self.metrics, &program, self.shadow);
-                self.fleet.replace_rules(&program);
-                self.program.send_replace(program);
-                self.metrics.rules_reload.with_label_values(&["success"]).inc();
-            }
-            Err(errors) => {
-                tracing::error!("the new rules are not taken, the old ones stay:\n{errors}");
-                self.metrics.rules_reload.with_label_values(&["failure"]).inc();
-            }
+    pub async fn reload_rules(&self) {
+        let before = self.rules.program().rules().hash.to_string();
+        let draft = audit::Draft {
+            actor: "signal".to_owned(),
+            action: "rules.reload".to_owned(),
+            detail: serde_json::json!({"before": before}),
+            ..audit::Draft::default()
+        };
+        if let Err(error) = self.audit.record(draft).await {
+            tracing::error!(%error, "the rules are not loaded: that could not be noted");
+            return;
         }
+        let rules = self.rules.clone();
+        // It says itself how that went.
+        let _ = tokio::task::spawn_blocking(move || rules.reload().map(drop)).await;
     }
 
     /// Gives webhooks of a source that has ended a moment to be delivered.
@@ -210,46 +232,104 @@ fn random_key() -> Result<HashKey> {
     Ok(HashKey(key))
 }
 
-fn note_rules(metrics: &Metrics, program: &Program, shadow: bool) {
-    metrics.rules.set(i64::try_from(program.rules().rules.len()).unwrap_or(i64::MAX));
-    metrics.rules_patterns.set(i64::try_from(program.patterns()).unwrap_or(i64::MAX));
-    // A counter that first shows itself at 1 has not increased, for Prometheus: begin each at 0.
-    for rule in &program.rules().rules {
-        metrics.halts.with_label_values(&[&*rule.id]);
-        let mode = if shadow { Mode::Shadow } else { rule.mode };
-        metrics.findings.with_label_values(&[&*rule.id, rule.severity.as_str(), rule.action.as_str(), mode.as_str()]);
-    }
-}
-
-fn api(
-    kind: &SourceKind,
-    kafka: Option<&KafkaSettings>,
-    shared: &Arc<Shared>,
-    ready: Arc<Readiness>,
-    program: watch::Receiver<Arc<Program>>,
-) -> Arc<Api> {
-    let ingest = match (&shared.ledger, kind, kafka.and_then(|kafka| kafka.topics.first())) {
+fn ingest(kind: &SourceKind, kafka: Option<&KafkaSettings>, ledger: &Ledger) -> Ingest {
+    match (ledger, kind, kafka.and_then(|kafka| kafka.topics.first())) {
         (Ledger::Kafka(ledger), _, Some(topic)) => Ingest::Kafka(ledger.clone(), Arc::from(topic.as_str())),
         (Ledger::Local(ledger), SourceKind::Http, _) => Ingest::Local(ledger.clone()),
         _ => Ingest::Closed,
-    };
-    let (ledger, halts, fleet, metrics) =
-        (shared.ledger.clone(), shared.halts.clone(), shared.fleet.clone(), shared.metrics.clone());
-    Arc::new(Api {
-        orders: Orders::new(ledger, halts.clone(), fleet.clone(), metrics.clone()),
-        halts,
-        fleet,
-        metrics,
-        recent: shared.recent.clone(),
-        ingest,
-        ready,
-        program,
-    })
+    }
 }
 
-async fn serve(listener: tokio::net::TcpListener, api: Arc<Api>, mut stopping: watch::Receiver<bool>) {
+fn fleet(workers: usize) -> (Fleet, Vec<Queue>) {
+    let (mut controls, mut asks, mut queues) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..workers {
+        let ((to_self, control), (ask, questions)) = (unbounded(), unbounded());
+        controls.push(to_self.clone());
+        asks.push(ask);
+        queues.push(Queue { to_self, control, questions });
+    }
+    (Fleet::new(controls).with_questions(asks), queues)
+}
+
+/// The chain of this process, linked to what the embedded ledger holds already; that of a Kafka topic is linked when
+/// the broker answers.
+fn open_audit(ledger: &Ledger, rules: &Rulebook) -> Result<AuditLog> {
+    let about = serde_json::json!({"version": env!("CARGO_PKG_VERSION"), "rules": rules.program().rules().hash});
+    let last = match ledger {
+        Ledger::Local(ledger) => ledger.last_audit().map_err(|error| anyhow!("{error}"))?,
+        Ledger::Kafka(_) => None,
+    };
+    let last = last.and_then(|row| audit::Entry::from_line(&row).ok());
+    AuditLog::open(ledger.clone(), last.as_ref(), about).map_err(|error| anyhow!("{error}"))
+}
+
+fn deps(
+    (metrics, ledger, halts): (&Arc<Metrics>, &Ledger, &Arc<HaltView>),
+    told: Option<mpsc::UnboundedSender<Delivered>>,
+    audit: &Arc<AuditLog>,
+) -> webhook::Deps {
+    let (metrics, ledger, halts) = (metrics.clone(), ledger.clone(), Some(halts.clone()));
+    webhook::Deps { metrics, ledger, told, audit: Some(note_controls(audit.clone())), halts }
+}
+
+/// Notes the halts of rules, which have become durable already.
+fn note_halts(audit: Arc<AuditLog>) -> mpsc::UnboundedSender<crate::halt::HaltRecord> {
+    let (noted, mut notes) = mpsc::unbounded_channel::<crate::halt::HaltRecord>();
+    tokio::spawn(async move {
+        while let Some(record) = notes.recv().await {
+            let draft = audit::Draft {
+                actor: format!("rule:{}", record.rule.as_deref().unwrap_or_default()),
+                action: "halt".to_owned(),
+                tenant: Some(record.tenant.to_string()),
+                session: Some(record.session.to_string()),
+                reason: Some(record.reason.clone()),
+                detail: serde_json::json!({"id": record.id, "finding": record.finding, "event_id": record.event_id}),
+                ..audit::Draft::default()
+            };
+            insist(&audit, draft).await;
+        }
+    });
+    noted
+}
+
+/// Notes what harnesses have answered to being told to stop.
+fn note_controls(audit: Arc<AuditLog>) -> mpsc::UnboundedSender<ControlOutcome> {
+    let (noted, mut notes) = mpsc::unbounded_channel::<ControlOutcome>();
+    tokio::spawn(async move {
+        while let Some(outcome) = notes.recv().await {
+            let record = &outcome.record;
+            let draft = audit::Draft {
+                actor: format!("webhook:{}", outcome.endpoint),
+                action: "control".to_owned(),
+                tenant: Some(record.tenant.to_string()),
+                session: Some(record.session.to_string()),
+                detail: serde_json::json!({
+                    "id": record.id, "state": record.state, "outcome": outcome.outcome, "attempts": outcome.attempts,
+                    "status": outcome.status, "error": outcome.error, "by_hand": outcome.by_hand,
+                }),
+                ..audit::Draft::default()
+            };
+            insist(&audit, draft).await;
+        }
+    });
+    noted
+}
+
+/// Notes what has happened already, however long the ledger takes.
+async fn insist(audit: &AuditLog, draft: audit::Draft) {
+    while let Err(error) = audit.record(draft.clone()).await {
+        if matches!(error, audit::AuditError::TooLarge(_)) {
+            tracing::error!(%error, "an entry of the audit log is left out");
+            return;
+        }
+        tracing::warn!(%error, "an entry of the audit log is not durable; it is tried again");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn serve(listener: api::Bound, router: axum::Router, mut stopping: watch::Receiver<bool>) {
     let shutdown = async move { drop(stopping.wait_for(|stop| *stop).await) };
-    if let Err(error) = api::serve(listener, api::router(api), shutdown).await {
+    if let Err(error) = api::serve(listener, router, shutdown).await {
         tracing::error!(%error, "the control API has ended");
     }
 }

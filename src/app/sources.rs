@@ -5,24 +5,26 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use tokio::sync::{mpsc, watch};
+use crossbeam_channel::{Sender, bounded};
+use tokio::sync::mpsc;
 
 use super::SourceKind;
 use super::run::HALTS_KNOWN;
 use crate::engine::Program;
+use crate::halt::HaltRecord;
 use crate::ids::ShardId;
+use crate::io::audit::AuditLog;
+use crate::io::confirm::Confirmations;
 use crate::io::fleet::{Assignment, Control};
 use crate::io::kafka::{self, End, KafkaProgress, KafkaSettings, SourceContext};
-use crate::io::ledger::Ledger;
+use crate::io::ledger::{Ledger, Stream};
 use crate::io::lines::{self, HTTP_SOURCE, LocalProgress, STDIN_SOURCE};
 use crate::io::local::LocalLedger;
 use crate::io::ready::Readiness;
 use crate::io::record::OwnedRecord;
+use crate::io::rulebook::Rulebook;
 use crate::limits::BATCHES_QUEUED;
-use crate::worker::{Shared, Worker};
-
-type Queue = (Sender<Control>, Receiver<Control>);
+use crate::worker::{Queue, Shared, Worker};
 
 /// What a source needs.
 #[derive(Clone)]
@@ -32,7 +34,9 @@ pub(super) struct Sources {
     pub(super) shared: Arc<Shared>,
     /// The control queue of each worker.
     pub(super) queues: Vec<Queue>,
-    pub(super) program: watch::Receiver<Arc<Program>>,
+    pub(super) rules: Arc<Rulebook>,
+    pub(super) confirmations: Arc<Confirmations>,
+    pub(super) audit: Arc<AuditLog>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) ready: Arc<Readiness>,
 }
@@ -63,6 +67,11 @@ async fn with_kafka(
             let _ = ended.send(Err(error));
         }
     });
+    link_audit(&sources.audit, &settings).await;
+    let confirmations = {
+        let (sources, settings) = (sources.clone(), settings.clone());
+        tokio::task::spawn_blocking(move || follow_confirmations(&sources, &settings))
+    };
     let view = {
         let (sources, settings) = (sources.clone(), settings.clone());
         move || follow_halts(&sources, &settings)
@@ -79,6 +88,8 @@ async fn with_kafka(
     // The view must not outlive a source that failed: the process is about to end.
     sources.stop.store(true, Ordering::Relaxed);
     let viewed = view.await;
+    let confirmed = confirmations.await;
+    confirmed.unwrap_or_else(|error| Err(format!("the reader of the confirmations has ended: {error}")))?;
     read.unwrap_or_else(|error| Err(format!("the reader of events has ended: {error}")))?;
     viewed.unwrap_or_else(|error| Err(format!("the reader of the halts has ended: {error}")))
 }
@@ -92,10 +103,44 @@ async fn stopped(stop: &AtomicBool) {
 fn follow_halts(sources: &Sources, settings: &KafkaSettings) -> Result<(), String> {
     let shared = &sources.shared;
     let ready = || {
+        shared.halts.set_complete();
         sources.ready.done(HALTS_KNOWN);
         tracing::info!(halted = shared.halts.halted(), "the halts are known; ready");
     };
-    kafka::follow(settings, &shared.halts, &shared.fleet, &sources.stop, ready)
+    let take = |payload: &[u8]| match serde_json::from_slice::<HaltRecord>(payload) {
+        Ok(record) => {
+            if shared.halts.apply(&record) {
+                shared.fleet.tell(&record);
+            }
+        }
+        Err(error) => tracing::error!(%error, "a record of the halts topic is damaged and is passed over"),
+    };
+    kafka::follow(settings, Stream::Halts, &sources.stop, take, ready)
+}
+
+fn follow_confirmations(sources: &Sources, settings: &KafkaSettings) -> Result<(), String> {
+    let take = |payload: &[u8]| take_confirmation(&sources.confirmations, payload);
+    kafka::follow(settings, Stream::Confirmations, &sources.stop, take, || {})
+}
+
+fn take_confirmation(confirmations: &Confirmations, payload: &[u8]) {
+    match serde_json::from_slice(payload) {
+        Ok(record) => drop(confirmations.apply(record)),
+        Err(error) => tracing::error!(%error, "a confirmation is damaged and is passed over"),
+    }
+}
+
+/// Links this process's audit chain to what others have written.
+async fn link_audit(audit: &AuditLog, settings: &KafkaSettings) {
+    let settings = settings.clone();
+    let last = tokio::task::spawn_blocking(move || kafka::last_record(&settings, Stream::Audit)).await;
+    let linked = match last.unwrap_or_else(|error| Err(error.to_string())) {
+        Ok(last) => audit.link(last.as_deref()).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = linked {
+        tracing::warn!(%error, "the audit log's last entry cannot be read; this process's chain stands alone");
+    }
 }
 
 /// Polls Kafka, with a new consumer when the old one is stuck.
@@ -139,6 +184,8 @@ async fn with_local_ledger(sources: &Sources, ended: &mpsc::UnboundedSender<Resu
     for record in ledger.halts()? {
         sources.shared.halts.apply(&record);
     }
+    ledger.confirmations()?.iter().for_each(|row| take_confirmation(&sources.confirmations, row));
+    sources.audit.settle().await.map_err(|error| error.to_string())?;
     sources.shared.halts.set_complete();
     sources.ready.done(HALTS_KNOWN);
     tracing::info!(halted = sources.shared.halts.halted(), "the halts are known; ready");
@@ -215,7 +262,7 @@ impl Sources {
     }
 
     fn program(&self) -> Arc<Program> {
-        self.program.borrow().clone()
+        self.rules.program()
     }
 
     fn stop_workers(&self) {
@@ -226,6 +273,6 @@ impl Sources {
 
     /// Throws away what was meant for workers that have ended.
     fn drain_queues(&self) {
-        self.queues.iter().for_each(|(_, queue)| queue.try_iter().for_each(drop));
+        self.queues.iter().for_each(|queue| queue.control.try_iter().for_each(drop));
     }
 }

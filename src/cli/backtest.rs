@@ -13,7 +13,7 @@ use super::records::RecordArgs;
 use super::{ConfigArgs, EXIT_CONFIG};
 use crate::app::load_rules;
 use crate::finding::Action;
-use crate::replay::{Decision, Replay};
+use crate::io::replay::{Decision, Replay};
 
 /// The candidate is what `--rules` (or the settings) name; `--against` names what it is compared with.
 #[derive(Debug, Args)]

@@ -3,15 +3,19 @@
 mod backtest;
 mod check;
 mod corpora;
+mod ctl;
 mod demo;
 mod eval;
 mod generate;
+mod hook;
 mod logging;
 mod records;
+mod remote;
 mod replay;
 mod schema;
 mod serve;
 mod test;
+mod token;
 mod train;
 
 use std::path::PathBuf;
@@ -54,6 +58,12 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Train the classifier on the project's own corpus and on rows of yours.
     Train(train::TrainArgs),
+    /// Ask a running Haltline as an agent's command hook.
+    Hook(hook::HookArgs),
+    /// Look at a running Haltline and give it orders; verify its audit log.
+    Ctl(ctl::CtlArgs),
+    /// Make a token for the control API.
+    Token(token::TokenArgs),
     /// Print a JSON Schema.
     Schema {
         /// Of what.
@@ -119,6 +129,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Hook(args) => Ok(hook::run(&args)),
+        Command::Ctl(args) => ctl::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Schema { what } => Ok(schema::run(what)),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::records::RecordArgs;
 use super::{ConfigArgs, EXIT_CONFIG};
 use crate::app::load_rules;
-use crate::replay::Replay;
+use crate::io::replay::Replay;
 
 /// Play recorded events through the rules.
 #[derive(Debug, Args)]

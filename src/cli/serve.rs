@@ -43,7 +43,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let mut running = app::start(config, kind, Hooks::default()).await?;
-        tracing::info!("control API and console at http://{}", running.address);
+        tracing::info!("control API and console at {}://{}", running.scheme, running.address);
         let result = wait(&mut running).await;
         running.stop().await;
         result
@@ -69,7 +69,7 @@ async fn wait(running: &mut Running) -> Result<()> {
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => running.reload_rules(),
+            _ = hang_up.recv() => running.reload_rules().await,
         }
     }
     tracing::info!("stopping: effects are made durable and offsets committed first");

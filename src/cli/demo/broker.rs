@@ -24,6 +24,8 @@ impl Broker {
             ("haltline.halt-events", 1),
             ("haltline.halts", 1),
             ("haltline.dead-letters", 1),
+            ("haltline.confirmations", 1),
+            ("haltline.audit", 1),
         ];
         for (topic, partitions) in topics {
             cluster.create_topic(topic, partitions, 1).with_context(|| format!("topic {topic}"))?;
