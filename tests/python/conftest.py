@@ -18,13 +18,16 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 
 sys.dont_write_bytecode = True  # the examples are folders that users copy
+
+pytest_plugins = ["guarding"]  # the fixtures `guarded` and `example`
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("HALTLINE_TEST_BINARY") or REPOSITORY / "target/debug/haltline").resolve()
@@ -172,7 +175,7 @@ def haltline(tmp_path: Path):
     ended = contextlib.ExitStack()
 
     def start(
-        config: str = "", args: list[str] = [], env: dict[str, str] = {}, tls: ssl.SSLContext | None = None
+        config: str = "", args: Sequence[str] = (), env: Mapping[str, str] = {}, tls: ssl.SSLContext | None = None
     ) -> Server:
         directory = tmp_path / f"haltline-{next(count)}"
         directory.mkdir()
@@ -199,23 +202,26 @@ def new_token(name: str, scopes: list[str], tenant: str | None = None) -> tuple[
     return token, "\n".join(lines) + "\n"
 
 
-def write_rule(directory: Path, rule_id: str, action: str, tool: str) -> list[str]:
-    """A rule that gives every call of the tools of this name `action`; returns the arguments that lay it over the packs."""
-    directory.mkdir(parents=True, exist_ok=True)
+def write_rule(
+    directory: Path, rule_id: str, action: str, tool: str = "", kind: str = "tool_call", phrase: str = ""
+) -> list[str]:
+    """A rule of which a test knows when it fires: on events of this kind, of tools of this name, with this phrase.
+
+    Returns the arguments that lay the folder over the packs; several rules may be written into one folder.
+    """
+    looks_for = f"[match]\nphrases = [{json.dumps(phrase)}]\n" if phrase else '[scope]\nfield = "tool.name"\nin = "*"\n'
     rule = f"""schema = 1
 id = {json.dumps(rule_id)}
-title = {json.dumps(f"calls of {tool} for the tests")}
+title = {json.dumps(f"{rule_id}, for the tests")}
 description = "Certain, so that a test knows the answer."
 severity = "high"
 action = {json.dumps(action)}
 
 [when]
-kind = "tool_call"
-tool = {json.dumps(tool)}
+kind = {json.dumps(kind)}
+{f"tool = {json.dumps(tool)}" if tool else ""}
 
-[scope]
-field = "tool.name"
-in = "*"
-"""
+{looks_for}"""
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{rule_id}.toml").write_text(rule, encoding="utf-8")
     return ["--rules", "builtin", "--rules", str(directory)]
