@@ -41,7 +41,7 @@ fn broken_settings_end_with_one_line_that_says_what_to_do() {
     let path = config.display().to_string();
     let rows = [
         ("[kafka]\nbroker = \"x\"\n", "unknown field `broker`", "did you mean `brokers`?"),
-        ("[http]\nlisten = \"0.0.0.0:8088\"\n[kafka]\nbrokers = \"h:1\"\n", "http.listen", "loopback"),
+        ("[http]\nlisten = \"0.0.0.0:8088\"\n[kafka]\nbrokers = \"h:1\"\n", "http.listen", "haltline token"),
         ("[kafka]\n", "kafka.brokers", "expected `host:port`"),
         (
             "[kafka]\nbrokers = \"h:1\"\n[[webhooks]]\nname = \"a\"\nurl = \"https://h/\"\nsecret = \"short\"\n",

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 const EVENT_SCHEMA: &str = include_str!("../src/event/event-v1.schema.json");
 const RULE_SCHEMA: &str = include_str!("../rules/rule.schema.json");
+const OPENAPI: &str = include_str!("../deploy/openapi.json");
 
 #[test]
 fn the_committed_schemas_are_in_step_with_the_types() {
@@ -12,6 +13,8 @@ fn the_committed_schemas_are_in_step_with_the_types() {
                and `cargo run -- schema rule > rules/rule.schema.json`, and look at the difference";
     assert!(event::json_schema_text() == EVENT_SCHEMA, "the event's schema has {how}");
     assert!(haltline::rules::json_schema_text() == RULE_SCHEMA, "the rule file's schema has {how}");
+    let how = "changed: run `cargo run -- schema openapi > deploy/openapi.json`, and look at the difference";
+    assert!(haltline::io::api::description_text() == OPENAPI, "the description of the API has {how}");
 }
 
 fn validator() -> jsonschema::Validator {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The floor of each module of `src/`.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 19] = [
     ("limits", 0),
     ("time", 0),
     ("ids", 0),
@@ -22,7 +22,6 @@ const FLOORS: [(&str, u8); 20] = [
     ("engine", 5),
     ("io", 6),
     ("config", 7),
-    ("replay", 7),
     ("shard", 7),
     ("worker", 7),
     ("app", 7),
