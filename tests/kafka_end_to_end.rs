@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use haltline::io::kafka::{KafkaLedger, KafkaSettings};
 use support::engine::{Engine, command};
 use support::kafka::Kafka;
 use support::webhooks::Receiver;
@@ -251,6 +252,16 @@ fn an_operator_halts_and_releases_and_a_restart_respects_it() {
     let third = receiver.wait_for(3)[2].clone();
     assert_eq!((third.body["type"].clone(), third.body["data"]["epoch"].clone()), (json!("session.halted"), json!(3)));
     assert_eq!(third.body["data"]["event_id"], "s-9");
+
+    // Whatever was told can be found again by its id, to be sent again.
+    let (brokers, topic_prefix) = (deployment.kafka.bootstrap.clone(), deployment.prefix.clone());
+    let settings = KafkaSettings { brokers, topic_prefix, ..KafkaSettings::default() }.resolve().expect("settings");
+    let ledger = KafkaLedger::new(&settings).expect("a client");
+    for told in receiver.received() {
+        let found = ledger.halt_event(&told.id).expect("reads").expect("is there");
+        assert_eq!(serde_json::to_value(found).expect("JSON"), told.body["data"]);
+    }
+    assert_eq!(ledger.halt_event("h_none"), Ok(None));
 }
 
 #[test]
