@@ -101,7 +101,8 @@ def guarded(haltline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guarde
     harness, first = new_token("harness", ["gate", "ingest"], TENANT)
     gate_only, second = new_token("gate-only", ["gate"], TENANT)
     ops, third = new_token("ops", ["read", "halt"])
-    config = "\n".join([first, second, third, '[credentials]\nissuer = "haltline-test"\nttl_max = "10m"\n'])
+    credentials = f'[credentials]\nkey_file = "{tmp_path}/credentials.pem"\nissuer = "haltline-test"\nttl_max = "10m"\n'
+    config = "\n".join([first, second, third, credentials])
     server = haltline(config, args)
     for name, value in harness_environment(server.url, harness).items():
         monkeypatch.setenv(name, value)

@@ -92,6 +92,9 @@ async function roundOf() {
   const view = whyNotView(route.view) === null ? asks[route.view]() : [];
   const all = read ? [refreshPending, refreshHalted, metricsNow, ...view] : view;
   const settled = await Promise.allSettled(all.map((ask) => ask()));
+  // Of the first round a part may be on the page before the connection goes: it has an age, too.
+  const shown = settled.some((one, i) => one.status === "fulfilled" && all[i] !== metricsNow);
+  if (shown && lastGood === null) lastGood = serverNow();
   return settled.filter((one) => one.status === "rejected").map((one) => one.reason);
 }
 
@@ -288,6 +291,7 @@ function start() {
   guardTables();
   tenantBefore = null;
   viewBefore = null;
+  lastGood = null;
   metricsAt = 0;
   enter(false);
   loop();
