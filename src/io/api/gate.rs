@@ -190,10 +190,9 @@ pub(super) struct Asked {
 
 impl Asked {
     fn of(question: Question, caller: &Caller) -> Result<Self, ApiError> {
-        let tenant = caller.tenant(question.tenant.as_ref().map(|Name(tenant)| tenant.as_str()))?;
-        let names = Names::checked(Some(Name(tenant.to_string())), question.session);
+        let tenant = question.tenant.as_ref().map(|Name(tenant)| tenant.as_str());
         Ok(Self {
-            names: names.map_err(|what| ApiError::unusable("bad_session", what))?,
+            names: Names::asked(caller, tenant, question.session)?,
             agent: question.agent.map(AgentName::into_name),
             // Whoever writes the arguments must not be able to keep the gate from answering.
             action: question.action.map(|raw| serde_json::from_str(raw.get()).map_err(|error| error.to_string())),

@@ -44,7 +44,7 @@ pub(super) async fn claude_code(
 ) -> Result<Json<Value>, ApiError> {
     let body = body?;
     let payload = Payload::parse(&body).map_err(|problem| ApiError::unusable(problem.code, problem.message))?;
-    let names = names(&caller, tenant.as_deref(), payload.session())?;
+    let names = Names::asked(&caller, tenant.as_deref(), Name(payload.session().to_owned()))?;
     let asked = Asked {
         agent: agent.clone(),
         action: payload.proposal().map(|proposal| Ok(action(&proposal))),
@@ -91,7 +91,7 @@ pub(super) async fn authz(
         Ok(asked) => asked,
         Err(problem) => return (StatusCode::FORBIDDEN, hooks::refusal_for(&problem)).into_response(),
     };
-    let ruled = match names(&caller, asked.tenant.as_deref(), &asked.session) {
+    let ruled = match Names::asked(&caller, asked.tenant.as_deref(), Name(asked.session.clone())) {
         Ok(names) => {
             let asked = AuthzAsk { tenant: Some(names.tenant.to_string()), ..asked };
             let event = asked.proposed_event().map(String::into_bytes);
@@ -107,12 +107,6 @@ pub(super) async fn authz(
             None => StatusCode::OK.into_response(),
         },
     }
-}
-
-fn names(caller: &Caller, tenant: Option<&str>, session: &str) -> Result<Names, ApiError> {
-    let tenant = caller.tenant(tenant)?;
-    let names = Names::checked(Some(Name(tenant.to_string())), Name(session.to_owned()));
-    names.map_err(|what| ApiError::unusable("bad_session", what))
 }
 
 fn ruling(answer: &Answer) -> Ruling {

@@ -88,6 +88,12 @@ impl Names {
         Ok(Self { tenant, ..self })
     }
 
+    /// Names as a body or a header gives them: the token's tenant where none is named.
+    pub(super) fn asked(caller: &Caller, tenant: Option<&str>, session: Name) -> Result<Self, ApiError> {
+        let tenant = Name(caller.tenant(tenant)?.to_string());
+        Self::checked(Some(tenant), session).map_err(|what| ApiError::unusable("bad_session", what))
+    }
+
     /// Names as they stand in requests; what names no tenant belongs to the default one.
     pub(super) fn checked(tenant: Option<Name>, Name(session): Name) -> Result<Self, String> {
         let tenant = tenant.filter(|Name(tenant)| !tenant.is_empty());
